@@ -1,0 +1,271 @@
+"""The ledger: what was decided, by rule or by a person, and the state that must survive a restart.
+
+One small repository for each noun, over one SQLAlchemy engine. Every change of state is a conditional
+UPDATE (``… WHERE version = ?``), so that two processes never do the same thing twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from domain.alert import Alert, AlertState, Level
+from domain.incident import Incident, IncidentStatus, TimelineEvent
+from domain.plan import PlanRun, TaskRun, TaskStatus
+from domain.signal import Signal
+from domain.source_run import SourceRun
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Notification:
+    """A rendered message on its way out."""
+
+    id: str
+    """Unique for (alert, revision, route, recipient): enqueued again, nothing happens."""
+    channel: str
+    recipient: str
+    subject: str
+    body: bytes
+    """The whole message, ready to send (RFC 5322 for e-mail)."""
+    alert: str
+    revision: int
+    incident: str
+    route: str
+    created_at: datetime
+    not_before: datetime
+    tries: int = 0
+    state: str = "waiting"
+    """waiting, sent, failed."""
+    error: str = ""
+    sent_at: datetime | None = None
+    message_id: str = ""
+    level: Level = Level.NONE
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Silence:
+    """Alerts that match are recorded but not sent (静默)."""
+
+    id: str
+    brand: str
+    """Empty: any."""
+    topic: str
+    """Empty: any."""
+    starts_at: datetime
+    ends_at: datetime
+    created_by: str
+    reason: str
+    below: Level = Level.RED
+    """Only alerts below this level are silenced."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AuditEntry:
+    """Who changed what, append-only."""
+
+    at: datetime
+    actor: str
+    action: str
+    subject: str
+    reason: str = ""
+
+
+class States(Protocol):
+    """Small named JSON documents: baselines, last-run times."""
+
+    def load(self, kind: str) -> Mapping[str, dict[str, object]]:
+        """All documents of a kind, by key."""
+
+    def save(self, kind: str, documents: Mapping[str, dict[str, object]]) -> None:
+        """Replace the named documents, all or none."""
+
+    def replace(self, kind: str, documents: Mapping[str, dict[str, object]]) -> None:
+        """Replace everything of a kind, all or none."""
+
+
+class Signals(Protocol):
+    """What detectors found."""
+
+    def record(self, signals: Sequence[Signal]) -> list[Signal]:
+        """Store those not stored yet; returns them."""
+
+    def get(self, ids: Sequence[str]) -> list[Signal]:
+        """By id, in the order asked."""
+
+    def since(self, at: datetime, *, brand: str = "") -> list[Signal]:
+        """Newest first."""
+
+
+class Alerts(Protocol):
+    """Alerts, their revisions, and which revisions were handled."""
+
+    def put(self, alert: Alert) -> bool:
+        """Store a revision when it is the next one of its alert (1 for a new id); False when another was first."""
+
+    def get(self, id_: str) -> Alert | None:
+        """The newest revision."""
+
+    def find(
+        self,
+        *,
+        brand: str | None = None,
+        states: Iterable[AlertState] = (),
+        since: datetime | None = None,
+        limit: int = 100,
+    ) -> list[Alert]:
+        """Newest revisions, newest first."""
+
+    def pending(self) -> list[Alert]:
+        """Revisions nobody has handled, oldest first."""
+
+    def handled(self, alert: Alert, *, at: datetime) -> bool:
+        """Mark a revision handled; False when another process was first."""
+
+    def set_state(self, id_: str, state: AlertState, *, expect: Iterable[AlertState]) -> bool:
+        """Change the state if it is one of those expected; the revision stays."""
+
+
+class Outbox(Protocol):
+    """Messages on their way out."""
+
+    def enqueue(self, notifications: Sequence[Notification]) -> int:
+        """Store those not stored yet; returns how many."""
+
+    def lease(self, limit: int, *, now: datetime, lease: timedelta) -> list[Notification]:
+        """Waiting messages whose time has come, hidden from other deliverers until ``now + lease``."""
+
+    def sent(self, id_: str, *, at: datetime) -> None:
+        """It was handed over."""
+
+    def retry(self, id_: str, *, not_before: datetime, error: str) -> None:
+        """A transient error: again later."""
+
+    def failed(self, id_: str, *, error: str, at: datetime) -> None:
+        """A permanent error, or too many tries."""
+
+    def find(
+        self,
+        *,
+        incident: str = "",
+        alert: str = "",
+        recipient: str = "",
+        route: str = "",
+        state: str = "",
+        limit: int = 100,
+    ) -> list[Notification]:
+        """Newest first."""
+
+
+class Incidents(Protocol):
+    """Incidents and their append-only timelines."""
+
+    def open(self, incident: Incident, event: TimelineEvent) -> Incident:
+        """Store a new one, or return the open one of the same brand and topic that was first.
+
+        ``incident.id`` is given by the ledger: INC-<local date>-<number>.
+        """
+
+    def change(self, incident: Incident, event: TimelineEvent) -> bool:
+        """Store ``incident`` if the stored version is ``incident.version - 1``, with its event; else False."""
+
+    def get(self, id_: str) -> Incident | None:
+        """One incident."""
+
+    def find(
+        self,
+        *,
+        brand: str = "",
+        topic: str | None = None,
+        statuses: Iterable[IncidentStatus] = (),
+        limit: int = 100,
+    ) -> list[Incident]:
+        """Newest first."""
+
+    def note(self, event: TimelineEvent) -> None:
+        """Append to the timeline without changing the incident."""
+
+    def timeline(self, id_: str) -> list[TimelineEvent]:
+        """Oldest first."""
+
+
+class PlanRuns(Protocol):
+    """Started plans and their tasks."""
+
+    def start(self, run: PlanRun, event: TimelineEvent) -> bool:
+        """Store a run with its tasks; False when this plan already runs for this incident."""
+
+    def find(self, *, incident: str = "") -> list[PlanRun]:
+        """Newest first, with their tasks."""
+
+    def set_task(self, task: TaskRun, *, expect: TaskStatus, event: TimelineEvent) -> bool:
+        """Change a task if its status is the one expected."""
+
+    def add_tasks(self, run: str, tasks: Sequence[TaskRun], event: TimelineEvent) -> int:
+        """Append tasks (a level rose); those already there stay; returns how many were added."""
+
+
+class Silences(Protocol):
+    """Who muted what until when."""
+
+    def add(self, silence: Silence) -> None:
+        """Store one."""
+
+    def end(self, id_: str, *, at: datetime, actor: str) -> bool:
+        """End one early; False when it had ended."""
+
+    def active(self, at: datetime) -> list[Silence]:
+        """Those in force."""
+
+    def all(self) -> list[Silence]:
+        """Newest first."""
+
+
+class SourceRuns(Protocol):
+    """How crawls ended, and what crawlers have seen."""
+
+    def record(self, run: SourceRun) -> None:
+        """Append one."""
+
+    def last(self) -> Mapping[str, SourceRun]:
+        """The newest run of each source."""
+
+    def last_seeing(self) -> Mapping[str, datetime]:
+        """When each source last ended with results or proved empty."""
+
+    def history(self, source: str, *, limit: int = 50) -> list[SourceRun]:
+        """Newest first."""
+
+    def seen(self, source: str, keys: Sequence[str]) -> Mapping[str, str]:
+        """Those keys (native ids, URLs) that were seen, with the mark left on them (a digest of what was seen)."""
+
+    def mark(self, source: str, marks: Mapping[str, str], *, at: datetime) -> None:
+        """Remember keys with their marks."""
+
+
+class Audit(Protocol):
+    """Append-only."""
+
+    def record(self, entry: AuditEntry) -> None:
+        """Append one."""
+
+    def last(self, limit: int = 100) -> list[AuditEntry]:
+        """Newest first."""
+
+
+class Ledger(Protocol):
+    """All repositories over one database. Every method raises ``StoreError`` when the database refuses."""
+
+    states: States
+    signals: Signals
+    alerts: Alerts
+    outbox: Outbox
+    incidents: Incidents
+    plan_runs: PlanRuns
+    silences: Silences
+    source_runs: SourceRuns
+    audit: Audit
+
+    def close(self) -> None:
+        """Release connections."""

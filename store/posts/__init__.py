@@ -1,0 +1,148 @@
+"""The posts: what was said and how it was judged, searchable and countable."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol
+
+from domain.assessment import Assessment, Sentiment
+from domain.post import Engagement, Post
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Judged:
+    """A post with its judgement."""
+
+    post: Post
+    assessment: Assessment
+
+
+class Sort(StrEnum):
+    """Order of a search; ties are broken by post id, so that every backend answers alike."""
+
+    NEWEST = "newest"
+    OLDEST = "oldest"
+    INFLUENCE = "influence"
+    RELEVANCE = "relevance"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Query:
+    """What to look for; an empty field does not filter."""
+
+    text: str = ""
+    """Words, all of which must occur, and "phrases in quotes"; segmented like the posts were."""
+    brand: str = ""
+    sentiment: Sentiment | None = None
+    """Towards ``brand`` when one is given, else of the post."""
+    topic: str = ""
+    platform: str = ""
+    source: str = ""
+    story: str = ""
+    since: datetime | None = None
+    """Published at or after."""
+    until: datetime | None = None
+    """Published before."""
+    sort: Sort = Sort.NEWEST
+    limit: int = 20
+    after: str = ""
+    """Cursor: ``Page.next`` of the page before."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Page:
+    """One page of a search."""
+
+    total: int
+    found: tuple[Judged, ...]
+    next: str
+    """Cursor of the next page; empty at the end."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Count:
+    """Posts of one brand (and topic) published in one bucket of time."""
+
+    bucket: datetime
+    """Aware UTC start of the bucket; buckets are aligned to the epoch."""
+    brand: str
+    topic: str
+    """Empty: the brand as a whole, each post once."""
+    posts: int
+    negative: int
+    positive: int
+    stories: int
+    """Distinct stories among ``posts``."""
+    negative_stories: int
+    """Distinct stories among ``negative``."""
+    negative_sum: float
+    """Sum of the calibrated probabilities that a post is negative about the brand."""
+
+
+class Posts(Protocol):
+    """Store of judged posts. Every method raises ``StoreError`` when the backend refuses."""
+
+    def put(self, batch: Sequence[Judged]) -> None:
+        """Insert or update, all or none.
+
+        The first ``published_at`` of an id stays. An older ``fetched_at`` than the stored one changes nothing;
+        a newer one replaces text, judgement and engagement; every distinct engagement is kept as a version.
+        """
+
+    def known(self, ids: Sequence[str]) -> Mapping[str, Judged]:
+        """Those of the ids that are stored."""
+
+    def get(self, id_: str) -> Judged | None:
+        """One post."""
+
+    def engagement(self, id_: str) -> list[tuple[datetime, Engagement]]:
+        """Engagement versions of one post, oldest first."""
+
+    def search(self, query: Query) -> Page:
+        """Posts that match. Raises ``UsageError`` for a query that cannot be read."""
+
+    def counts(
+        self,
+        *,
+        since: datetime,
+        until: datetime,
+        step_s: int,
+        brands: Sequence[str] = (),
+        topics: bool = True,
+        platform: str = "",
+    ) -> list[Count]:
+        """Counts by bucket × brand (× topic), in [since, until), only buckets with posts, ordered by bucket, brand, topic.
+
+        A post with only a known day (``date_only``) is counted nowhere: its minute is unknown.
+        """
+
+    def top(
+        self,
+        *,
+        brand: str,
+        since: datetime,
+        until: datetime,
+        topic: str = "",
+        sentiment: Sentiment | None = Sentiment.NEGATIVE,
+        limit: int = 10,
+        per_story: int = 1,
+    ) -> list[Judged]:
+        """The most influential posts, at most ``per_story`` of one story."""
+
+    def brands(self, *, since: datetime, until: datetime) -> list[str]:
+        """Brand ids that occur in the range."""
+
+    def size(self) -> int:
+        """How many posts are stored."""
+
+    def sources(self) -> Mapping[str, int]:
+        """Posts per source id."""
+
+    def forget(self, *, before: datetime, keep: Sequence[str] = ()) -> int:
+        """Delete posts published before a time, except the ids kept as evidence; returns how many."""
+
+    def close(self) -> None:
+        """Release files and connections."""
