@@ -37,7 +37,7 @@ class Notification:
     not_before: datetime
     tries: int = 0
     state: str = "waiting"
-    """waiting, sent, failed."""
+    """waiting, sent, failed, dropped."""
     error: str = ""
     sent_at: datetime | None = None
     message_id: str = ""
@@ -144,6 +144,9 @@ class Outbox(Protocol):
 
     def failed(self, id_: str, *, error: str, at: datetime) -> None:
         """A permanent error, or too many tries."""
+
+    def drop(self, id_: str, *, reason: str, at: datetime) -> bool:
+        """Take back a waiting message that a newer one replaces (state ``dropped``); False when it is gone."""
 
     def find(
         self,

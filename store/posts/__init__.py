@@ -88,8 +88,8 @@ class Posts(Protocol):
     def put(self, batch: Sequence[Judged]) -> None:
         """Insert or update, all or none.
 
-        The first ``published_at`` of an id stays. An older ``fetched_at`` than the stored one changes nothing;
-        a newer one replaces text, judgement and engagement; every distinct engagement is kept as a version.
+        The first ``published_at`` of an id stays. An older ``fetched_at`` than the stored one
+        changes nothing; a newer one replaces text, judgement and engagement; every distinct engagement is kept as a version.
         """
 
     def known(self, ids: Sequence[str]) -> Mapping[str, Judged]:
@@ -114,7 +114,9 @@ class Posts(Protocol):
         topics: bool = True,
         platform: str = "",
     ) -> list[Count]:
-        """Counts by bucket × brand (× topic), in [since, until), only buckets with posts, ordered by bucket, brand, topic.
+        """Counts by bucket × brand (× topic), in [since, until), only buckets with posts.
+
+        Ordered by bucket, brand, topic. ``topics=False`` leaves out the rows of single topics.
 
         A post with only a known day (``date_only``) is counted nowhere: its minute is unknown.
         """
