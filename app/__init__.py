@@ -1,0 +1,1 @@
+"""The outermost room: wires everything together and is the command line."""

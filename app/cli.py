@@ -1,0 +1,127 @@
+"""The command line: names, lazy loading, and how failures end.
+
+Exit codes: 0 done, 1 failed, 2 wrong use. An expected failure is one line on stderr, never a traceback.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from domain.errors import UsageError, YujingError
+
+COMMANDS: dict[str, str] = {
+    "demo": "demo",
+    "init": "init",
+    "up": "up",
+    "check": "check",
+    "crawl": "crawl",
+    "import": "import_",
+    "work": "work",
+    "watch": "watch",
+    "deliver": "deliver",
+    "analyze": "analyze",
+    "extract": "extract",
+    "detect": "detect",
+    "backtest": "backtest",
+    "train": "train",
+    "evaluate": "evaluate",
+    "status": "status",
+    "search": "search",
+    "incident": "incident",
+    "plan": "plan",
+    "silence": "silence",
+}
+"""Command name → module in ``app.commands`` that holds a function ``command``, or a typer app ``commands``."""
+
+
+class LazyGroup(TyperGroup):
+    """Imports a command's module when it is called, so that ``analyze`` does not wait for Scrapy."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Names in the order of the way of a post."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """The command, or None (then the caller says that there is none and suggests a near miss)."""
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"app.commands.{COMMANDS[cmd_name]}")
+        group: typer.Typer | None = getattr(module, "commands", None)
+        if group is not None:
+            command = typer.main.get_group(group)
+        else:
+            single = typer.Typer(add_completion=False, rich_markup_mode=None)
+            single.command(cmd_name, epilog=getattr(module, "EXAMPLE", None))(module.command)
+            command = typer.main.get_command(single)
+        command.name = cmd_name
+        return command
+
+
+cli = typer.Typer(
+    cls=LazyGroup,
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    help="Yujing 舆警：互联网金融平台的舆情预警与危机处置。",
+)
+
+
+@cli.callback()
+def root(ctx: typer.Context) -> None:
+    """Hand every command the factory of the wired application; nothing is opened until it is called."""
+    from app.wire import App
+
+    def factory() -> App:
+        app = App.from_environment(os.environ)
+        ctx.call_on_close(app.close)
+        return app
+
+    ctx.obj = factory
+
+
+def main() -> None:
+    """Run the command line and exit."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
+    sys.exit(run(lambda: typer.main.get_command(cli).main(prog_name="yujing", standalone_mode=False)))
+
+
+def run(call: Callable[[], Any]) -> int:
+    """Exit code of a call; says expected failures in one line on stderr."""
+    try:
+        code = call()
+    except UsageError as error:
+        return _say(str(error), 2)
+    except YujingError as error:
+        return _say(str(error), 1)
+    except KeyboardInterrupt:
+        return _say("已中断", 130)
+    except BrokenPipeError:
+        # The reader of our stdout went away (``| head``): keep the interpreter from complaining at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except OSError as error:
+        return _say(f"{error.filename or ''}: {error.strerror or error}".lstrip(": "), 1)
+    except Exception as error:
+        if hasattr(error, "exit_code") and hasattr(error, "format_message"):  # click's own, vendored or not
+            return _say(error.format_message(), int(error.exit_code))
+        if type(error).__name__ == "Abort":
+            return _say("已取消", 1)
+        raise
+    return code if isinstance(code, int) else 0
+
+
+def _say(message: str, code: int) -> int:
+    line = " ".join("".join(c if c.isprintable() else " " for c in message).split())
+    if line:
+        print(f"yujing: {line}", file=sys.stderr)
+    return code

@@ -1,0 +1,52 @@
+"""How a long-running part of the service learns that it should end."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from types import FrameType
+
+SUPERVISED = "YUJING_SUPERVISED"
+"""Environment variable set for children of ``yujing up``: end when the parent is gone."""
+
+
+class Stop:
+    """Set by SIGTERM or SIGINT, or by the death of a supervising parent."""
+
+    def __init__(self, *, parent: int | None) -> None:
+        self._event = threading.Event()
+        self._parent = parent
+
+    @classmethod
+    def on_signals(cls) -> Stop:
+        """A stop that listens to this process's signals; call it in the main thread."""
+        stop = cls(parent=os.getppid() if os.environ.get(SUPERVISED) else None)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, stop._heard)
+        return stop
+
+    def _heard(self, _number: int, _frame: FrameType | None) -> None:
+        self._event.set()
+
+    def set(self) -> None:
+        """Ask to end."""
+        self._event.set()
+
+    @property
+    def asked(self) -> bool:
+        """Whether to end now."""
+        if self._parent is not None and os.getppid() != self._parent:
+            self._event.set()
+        return self._event.is_set()
+
+    def wait(self, seconds: float) -> bool:
+        """Sleep, but wake at once when asked to end; returns ``asked``. An orphan notices within a second."""
+        deadline = time.monotonic() + seconds
+        while not self.asked:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                break
+            self._event.wait(min(left, 1.0))
+        return self.asked

@@ -1,0 +1,140 @@
+"""Inbox → classifier → posts → acknowledged: the only order in which a kill loses nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from domain.assessment import Assessment
+from domain.errors import StoreError
+from domain.post import Post
+from store.inbox import Inbox, Leased
+from store.posts import Judged, Posts
+
+
+class Assessor(Protocol):
+    """The classifier as the worker sees it."""
+
+    @property
+    def model(self) -> str:
+        """Name and version of the model."""
+
+    def assess(self, posts: Sequence[Post]) -> list[Assessment]:
+        """Judgements in the order of the posts."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Worked:
+    """What one batch came to."""
+
+    judged: int = 0
+    refreshed: int = 0
+    """Known texts whose counters were brought up to date without asking the model."""
+    buried: int = 0
+
+    def __add__(self, other: Worked) -> Worked:
+        return Worked(
+            judged=self.judged + other.judged,
+            refreshed=self.refreshed + other.refreshed,
+            buried=self.buried + other.buried,
+        )
+
+    @property
+    def done(self) -> int:
+        """Posts that left the inbox."""
+        return self.judged + self.refreshed + self.buried
+
+
+class Worker:
+    """Takes batches from the inbox until it is empty or told to stop.
+
+    ``influence`` recomputes a post's influence from its counters, for posts whose text was judged before.
+    """
+
+    def __init__(
+        self,
+        *,
+        inbox: Inbox,
+        posts: Posts,
+        assessor: Callable[[], Assessor],
+        influence: Callable[[Post], float],
+        batch: int = 128,
+        lease: timedelta = timedelta(minutes=5),
+        tries: int = 3,
+    ) -> None:
+        self._inbox = inbox
+        self._posts = posts
+        self._assessor = assessor
+        self._influence = influence
+        self._batch = batch
+        self._lease = lease
+        self._tries = tries
+
+    def once(self, *, now: datetime) -> Worked:
+        """Work on one batch. Raises ``StoreError`` when a store refuses; the batch then comes back by itself."""
+        leased = self._inbox.lease(self._batch, now=now, lease=self._lease)
+        if not leased:
+            return Worked()
+        poisoned = [item for item in leased if item.tries > self._tries]
+        for item in poisoned:
+            self._inbox.bury(item.token, reason=f"处理 {item.tries - 1} 次仍未完成", now=now)
+        fresh = [item for item in leased if item.tries <= self._tries]
+        try:
+            worked = self._process(fresh)
+        except StoreError:
+            raise
+        except Exception:
+            # One bad post must not hold up its neighbours: go through them singly and bury the one that fails.
+            worked = Worked()
+            for item in fresh:
+                worked += self._single(item, now)
+        return worked + Worked(buried=len(poisoned))
+
+    def drain(self, *, now: Callable[[], datetime], stop: Callable[[], bool] = lambda: False) -> Worked:
+        """Work until nothing waits."""
+        total = Worked()
+        while not stop():
+            worked = self.once(now=now())
+            if not worked.done:
+                break
+            total += worked
+        return total
+
+    def _single(self, item: Leased, now: datetime) -> Worked:
+        try:
+            return self._process([item])
+        except StoreError:
+            raise
+        except Exception as error:
+            self._inbox.bury(item.token, reason=f"{type(error).__name__}: {error}"[:500], now=now)
+            return Worked(buried=1)
+
+    def _process(self, items: Sequence[Leased]) -> Worked:
+        if not items:
+            return Worked()
+        newest: dict[str, Post] = {}
+        for item in items:
+            held = newest.get(item.post.id)
+            if held is None or item.post.fetched_at >= held.fetched_at:
+                newest[item.post.id] = item.post
+        assessor = self._assessor()
+        known = self._posts.known(list(newest))
+        same, new = [], []
+        for post in newest.values():
+            old = known.get(post.id)
+            if old and old.post.whole == post.whole and old.assessment.model == assessor.model:
+                same.append(
+                    Judged(post=post, assessment=replace(old.assessment, influence=self._influence(post)))
+                )
+            else:
+                new.append(post)
+        judged = (
+            [Judged(post=p, assessment=a) for p, a in zip(new, assessor.assess(new), strict=True)]
+            if new
+            else []
+        )
+        self._posts.put([*judged, *same])
+        self._inbox.acknowledge([item.token for item in items])
+        return Worked(judged=len(judged), refreshed=len(items) - len(judged))
