@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from domain.assessment import Assessment
-from domain.errors import StoreError
+from domain.errors import YujingError
 from domain.post import Post
 from store.inbox import Inbox, Leased
 from store.posts import Judged, Posts
@@ -73,7 +73,11 @@ class Worker:
         self._tries = tries
 
     def once(self, *, now: datetime) -> Worked:
-        """Work on one batch. Raises ``StoreError`` when a store refuses; the batch then comes back by itself."""
+        """Work on one batch.
+
+        Raises ``StoreError`` or ``ModelError`` when the stores or the model fail; the batch then comes back
+        by itself. Any other failure is some post's own: that post is buried with its reason.
+        """
         leased = self._inbox.lease(self._batch, now=now, lease=self._lease)
         if not leased:
             return Worked()
@@ -83,7 +87,7 @@ class Worker:
         fresh = [item for item in leased if item.tries <= self._tries]
         try:
             worked = self._process(fresh)
-        except StoreError:
+        except YujingError:
             raise
         except Exception:
             # One bad post must not hold up its neighbours: go through them singly and bury the one that fails.
@@ -105,7 +109,7 @@ class Worker:
     def _single(self, item: Leased, now: datetime) -> Worked:
         try:
             return self._process([item])
-        except StoreError:
+        except YujingError:
             raise
         except Exception as error:
             self._inbox.bury(item.token, reason=f"{type(error).__name__}: {error}"[:500], now=now)
