@@ -1,0 +1,127 @@
+"""``yujing status``: is every source seeing, is anything stuck, what was alerted last."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from app.printing import plain
+from domain.local_time import iso, spoken
+
+if TYPE_CHECKING:
+    from app.wire import App
+
+EXAMPLE = "例：yujing status --json"
+
+
+def command(
+    ctx: typer.Context,
+    as_json: Annotated[bool, typer.Option("--json", help="一个 JSON 对象")] = False,
+) -> None:
+    """数据源、队列、最近预警与投递的状态。"""
+    app = ctx.obj()
+    state = collect(app)
+    if as_json:
+        print(json.dumps(state, ensure_ascii=False))
+    else:
+        _show(state)
+
+
+def collect(app: App) -> dict[str, Any]:
+    """Everything that the command shows, as JSON values."""
+    now = app.clock.now()
+    depth = app.inbox.depth(now=now)
+    return {
+        "at": iso(now),
+        "sources": _sources(app, now),
+        "inbox": {
+            "waiting": depth.waiting,
+            "leased": depth.leased,
+            "dead": depth.dead,
+            "oldest": iso(depth.oldest) if depth.oldest else None,
+        },
+        "posts": app.posts.size(),
+        "alerts": [
+            {
+                "id": alert.id,
+                "at": iso(alert.at),
+                "level": alert.level.id,
+                "brand": alert.brand,
+                "topics": list(alert.topics),
+                "state": alert.state.value,
+                "source": alert.source,
+                "explanation": alert.explanation,
+            }
+            for alert in app.ledger.alerts.find(limit=5)
+        ],
+        "outbox": {
+            state: len(app.ledger.outbox.find(state=state, limit=10_000)) for state in ("waiting", "failed")
+        },
+        "incidents_open": [i.id for i in app.ledger.incidents.find() if i.status.open],
+    }
+
+
+def _sources(app: App, now: datetime) -> list[dict[str, Any]]:
+    last, seeing, stored = (
+        app.ledger.source_runs.last(),
+        app.ledger.source_runs.last_seeing(),
+        app.posts.sources(),
+    )
+    rows = []
+    for source in app.settings.sources:
+        run, seen = last.get(source.id), seeing.get(source.id)
+        blind = source.enabled and (seen is None or now - seen > timedelta(minutes=source.blind_after_min))
+        rows.append(
+            {
+                "id": source.id,
+                "name": source.name,
+                "enabled": source.enabled,
+                "outcome": run.outcome.value if run else None,
+                "word": run.outcome.word if run else ("未抓取" if source.enabled else "未启用"),
+                "at": iso(run.ended_at) if run else None,
+                "detail": run.detail if run else "",
+                "found": run.found if run else 0,
+                "new": run.new if run else 0,
+                "refreshed": run.refreshed if run else 0,
+                "rejected": run.rejected if run else 0,
+                "last_seeing": iso(seen) if seen else None,
+                "blind": blind,
+                "posts": stored.get(source.id, 0),
+            }
+        )
+    return rows
+
+
+def _show(state: dict[str, Any]) -> None:
+    console = Console()
+    table = Table(title="数据源", title_justify="left", header_style="bold")
+    for name in ("数据源", "结果", "最近抓取", "见到", "新增", "更新", "拒收", "已入库", "说明"):
+        table.add_column(name, overflow="fold")
+    for row in state["sources"]:
+        word = f"{row['word']} ⚠ 失明" if row["blind"] else row["word"]
+        when = spoken(datetime.fromisoformat(row["at"])) if row["at"] else "—"
+        counts = [str(row[key]) for key in ("found", "new", "refreshed", "rejected", "posts")]
+        table.add_row(Text(plain(row["name"])), word, when, *counts, Text(plain(row["detail"])))
+    console.print(table)
+    inbox = state["inbox"]
+    oldest = f"，最早 {spoken(datetime.fromisoformat(inbox['oldest']))}" if inbox["oldest"] else ""
+    console.print(
+        f"收件箱：待处理 {inbox['waiting']}，处理中 {inbox['leased']}，死信 {inbox['dead']}{oldest}",
+        markup=False,
+    )
+    console.print(f"已入库：{state['posts']} 条", markup=False)
+    console.print(
+        f"发件箱：待发 {state['outbox']['waiting']}，失败 {state['outbox']['failed']}", markup=False
+    )
+    for alert in state["alerts"]:
+        when = spoken(datetime.fromisoformat(alert["at"]))
+        subject = alert["brand"] or alert["source"]
+        console.print(f"预警：{when} {alert['level']} {subject} {plain(alert['explanation'])}", markup=False)
+    if state["incidents_open"]:
+        console.print("未关闭事件：" + "、".join(state["incidents_open"]), markup=False)
