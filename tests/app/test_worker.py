@@ -1,0 +1,136 @@
+"""The worker: what is acknowledged is stored, what is poison is buried, what is known is not judged again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from app.worker import Worker
+from domain.assessment import Assessment, Sentiment
+from domain.errors import ModelError
+from domain.post import Engagement, Post, post_id
+from store.inbox import Inbox, open_inbox
+from store.posts import Posts, open_posts
+
+NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
+
+
+class Counting:
+    """Judges everything neutral, refuses texts with 毒, and counts what it was asked."""
+
+    model = "counting@1"
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def assess(self, posts: Sequence[Post]) -> list[Assessment]:
+        self.asked += [post.text for post in posts]
+        if any("毒" in post.text for post in posts):
+            raise RuntimeError("毒帖")
+        return [
+            Assessment(
+                post_id=post.id,
+                model=self.model,
+                sentiment=Sentiment.NEUTRAL,
+                probabilities={"negative": 0.0, "neutral": 1.0, "positive": 0.0},
+                story=post.id,
+            )
+            for post in posts
+        ]
+
+
+def post(native: str, text: str = "平静的一天", **more: object) -> Post:
+    base = Post(
+        id=post_id("weibo", native),
+        platform="weibo",
+        source="weibo",
+        native_id=native,
+        text=text,
+        published_at=NOW - timedelta(minutes=30),
+        fetched_at=NOW,
+    )
+    return replace(base, **more)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def inbox(tmp_path: Path) -> Inbox:
+    return open_inbox(f"sqlite:///{tmp_path}/inbox.db")
+
+
+@pytest.fixture
+def posts(tmp_path: Path) -> Posts:
+    return open_posts(f"sqlite:///{tmp_path}/posts.db", segment=list)
+
+
+def worker(inbox: Inbox, posts: Posts, judge: Counting) -> Worker:
+    return Worker(
+        inbox=inbox,
+        posts=posts,
+        assessor=lambda: judge,
+        influence=lambda p: float(p.engagement.total),
+        batch=10,
+    )
+
+
+def test_everything_waiting_is_stored_and_acknowledged(inbox: Inbox, posts: Posts) -> None:
+    inbox.put([post(str(n)) for n in range(25)], now=NOW)
+    worked = worker(inbox, posts, Counting()).drain(now=lambda: NOW)
+    assert (worked.judged, posts.size(), inbox.depth(now=NOW).waiting) == (25, 25, 0)
+
+
+def test_poison_is_buried_with_its_reason_and_its_neighbours_pass(inbox: Inbox, posts: Posts) -> None:
+    inbox.put([post("1"), post("2", "有毒"), post("3")], now=NOW)
+    worked = worker(inbox, posts, Counting()).drain(now=lambda: NOW)
+    assert (worked.judged, worked.buried, posts.size()) == (2, 1, 2)
+    (letter,) = inbox.dead()
+    assert letter.post.text == "有毒" and "毒帖" in letter.reason
+
+
+def test_a_known_text_is_refreshed_without_the_model(inbox: Inbox, posts: Posts) -> None:
+    judge = Counting()
+    work = worker(inbox, posts, judge)
+    inbox.put([post("1")], now=NOW)
+    work.drain(now=lambda: NOW)
+    later = NOW + timedelta(hours=1)
+    inbox.put([post("1", fetched_at=later, engagement=Engagement(likes=9))], now=later)
+    worked = work.drain(now=lambda: later)
+    stored = posts.get(post_id("weibo", "1"))
+    assert worked.refreshed == 1 and len(judge.asked) == 1
+    assert stored and stored.post.engagement.likes == 9 and stored.assessment.influence == 9.0
+
+
+def test_an_edited_text_is_judged_again(inbox: Inbox, posts: Posts) -> None:
+    judge = Counting()
+    work = worker(inbox, posts, judge)
+    inbox.put([post("1")], now=NOW)
+    work.drain(now=lambda: NOW)
+    later = NOW + timedelta(hours=1)
+    inbox.put([post("1", "改了的话", fetched_at=later)], now=later)
+    work.drain(now=lambda: later)
+    assert judge.asked == ["平静的一天", "改了的话"]
+
+
+def test_a_broken_model_buries_nothing(inbox: Inbox, posts: Posts) -> None:
+    class Broken(Counting):
+        def assess(self, posts: Sequence[Post]) -> list[Assessment]:
+            raise ModelError("权重缺失")
+
+    inbox.put([post("1")], now=NOW)
+    with pytest.raises(ModelError):
+        worker(inbox, posts, Broken()).once(now=NOW)
+    depth = inbox.depth(now=NOW + timedelta(hours=1))
+    assert (depth.dead, depth.waiting) == (0, 1)
+
+
+def test_a_post_that_kills_the_worker_every_time_is_buried_in_the_end(inbox: Inbox, posts: Posts) -> None:
+    inbox.put([post("1")], now=NOW)
+    at = NOW
+    for _ in range(3):  # leased, and then the process dies
+        assert inbox.lease(10, now=at, lease=timedelta(minutes=5))
+        at += timedelta(minutes=6)
+    worked = worker(inbox, posts, Counting()).once(now=at)
+    assert worked.buried == 1 and posts.size() == 0
