@@ -1,0 +1,177 @@
+"""The digest: what the negative posts claim, in their own words, each claim with its count.
+
+Extractive, so that nothing is put into anybody's mouth: a claim is a sentence (or a run of its clauses) that
+stands in one post, and its count is the number of posts that share the claim's two weightiest words.
+Claims are picked one after the other, each by how many stories it adds to those already covered (greedy
+maximum coverage), so that three claims say three different things.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from itertools import combinations
+
+from alerts.view import Claim
+from alerts.words import plain
+from domain.assessment import Stance
+from store.posts import Judged
+
+LONGEST = 40
+"""Characters of a claim."""
+SHORTEST = 6
+VOCABULARY = 40
+"""Shared words looked at."""
+
+_SENTENCE = re.compile(r"[^。！？!?；;\n…]+[。！？!?；;…]*")
+_CLAUSE = re.compile(r"[^，,：:、]+[，,：:、]*")
+_QUESTION = re.compile(r"[？?]|[吗呢么]$")
+_LEANING = (
+    "但",
+    "而",
+    "所以",
+    "然后",
+    "还",
+    "也",
+    "不过",
+    "后来",
+    "就",
+    "因为",
+    "这",
+    "那",
+    "他",
+    "她",
+    "它",
+)
+"""A claim that begins so leans on a sentence the reader does not see."""
+_TRIM = " ，,：:、。；;！!…~～"
+
+
+def digest(found: Sequence[Judged], *, names: Sequence[str] = (), limit: int = 3) -> tuple[Claim, ...]:
+    """The clearest claims of negative posts, at most ``limit``; ``names`` (of the brand) never count as words.
+
+    Posts that only ask or deny are left out: they claim nothing.
+    """
+    pool = [judged for judged in found if _asserts(judged)]
+    words = _vocabulary(pool, names)
+    texts = {judged.post.id: _folded(judged.post.whole) for judged in pool}
+    holders = {word: {post for post, text in texts.items() if word in text} for word in words}
+    claims: list[Claim] = []
+    covered: set[str] = set()
+    used: set[str] = set()
+    while len(claims) < limit:
+        claim, reached = _best(pool, holders, covered, used) or _largest_story(pool, covered) or (None, set())
+        if claim is None:
+            break
+        claims.append(claim)
+        covered |= reached
+        used.update(claim.words)
+    return tuple(claims)
+
+
+def _asserts(judged: Judged) -> bool:
+    stances = {topic.stance for topic in judged.assessment.topics}
+    return not stances or Stance.ASSERT in stances or Stance.OTHER in stances
+
+
+def _folded(text: str) -> str:
+    return plain(text).casefold()
+
+
+def _vocabulary(pool: Sequence[Judged], names: Sequence[str]) -> list[str]:
+    """Words that at least two stories share, most shared first."""
+    folded = [name.casefold() for name in names if name]
+    stories: dict[str, set[str]] = {}
+    for judged in pool:
+        assessment = judged.assessment
+        for raw in (*assessment.keywords, *assessment.decisive):
+            word = _folded(raw)
+            if 2 <= len(word) <= 8 and not word.isdigit() and not any(word in n or n in word for n in folded):
+                stories.setdefault(word, set()).add(assessment.story or judged.post.id)
+    shared = [word for word, where in stories.items() if len(where) >= 2]
+    return sorted(shared, key=lambda word: (-len(stories[word]), word))[:VOCABULARY]
+
+
+def _best(
+    pool: Sequence[Judged], holders: dict[str, set[str]], covered: set[str], used: set[str]
+) -> tuple[Claim, set[str]] | None:
+    """The claim of the word pair that adds most stories, put in the clearest sentence holding both words."""
+    story = {judged.post.id: judged.assessment.story or judged.post.id for judged in pool}
+    ranked = []
+    for first, second in combinations(holders, 2):
+        if first in second or second in first or {first, second} <= used:
+            continue
+        both = holders[first] & holders[second]
+        gain = len({story[post] for post in both - covered})
+        if gain >= 2:
+            ranked.append((-gain, first in used or second in used, first, second))
+    for _, _, first, second in sorted(ranked):
+        both = holders[first] & holders[second]
+        sentence = _clearest([j for j in pool if j.post.id in both - covered], (first, second), holders)
+        if sentence:
+            return _claim(pool, both, (first, second), sentence), both
+    return None
+
+
+def _largest_story(pool: Sequence[Judged], covered: set[str]) -> tuple[Claim, set[str]] | None:
+    """Where no words are shared: the story with most posts not told yet, in its clearest sentence."""
+    left = [judged for judged in pool if judged.post.id not in covered]
+    sizes = Counter(judged.assessment.story or judged.post.id for judged in left)
+    for name, _ in sorted(sizes.items(), key=lambda item: (-item[1], item[0])):
+        copies = [judged for judged in left if (judged.assessment.story or judged.post.id) == name]
+        sentence = _clearest(copies, (), {})
+        if sentence:
+            reached = {judged.post.id for judged in copies}
+            return _claim(pool, reached, (), sentence), reached
+    return None
+
+
+def _claim(
+    pool: Sequence[Judged], reached: set[str], words: tuple[str, ...], sentence: tuple[str, str]
+) -> Claim:
+    authors = [judged.post.author.key for judged in pool if judged.post.id in reached]
+    known = {key for key in authors if key}
+    text, post = sentence
+    return Claim(text=text, posts=len(reached), accounts=len(known), words=words, post=post)
+
+
+def _clearest(
+    pool: Sequence[Judged], needed: tuple[str, ...], holders: dict[str, set[str]]
+) -> tuple[str, str] | None:
+    """Text and post id of the best run of clauses that holds all of ``needed``."""
+    best: tuple[float, str, str] | None = None
+    for judged in pool:
+        for text, whole in _runs(judged.post.whole):
+            folded = text.casefold()
+            if not all(word in folded for word in needed):
+                continue
+            score = _clarity(text, whole=whole) + 0.4 * sum(word in folded for word in holders)
+            if best is None or (-score, judged.post.id) < (-best[0], best[2]):
+                best = (score, text, judged.post.id)
+    return None if best is None else best[1:]
+
+
+def _runs(text: str) -> Iterator[tuple[str, bool]]:
+    """Every run of clauses of a claim's length, and whether it is a whole sentence; questions are none."""
+    for sentence in _SENTENCE.findall(text):
+        if _QUESTION.search(sentence.strip(_TRIM + "。")):
+            continue
+        clauses = _CLAUSE.findall(sentence)
+        for first in range(len(clauses)):
+            for last in range(first + 1, len(clauses) + 1):
+                run = plain("".join(clauses[first:last])).strip(_TRIM)
+                if len(run) > LONGEST:
+                    break
+                if len(run) >= SHORTEST:
+                    yield run, last - first == len(clauses)
+
+
+def _clarity(text: str, *, whole: bool) -> float:
+    """Points for a sentence that can stand alone: whole, of middling length, balanced, not leaning, no chatter."""
+    score = 2.0 if whole else 0.0
+    score -= abs(len(text) - 22) / 12
+    score -= 2.0 if text.startswith(_LEANING) else 0.0
+    score -= 1.5 if re.search(r"[@#\[\]]|哈哈|😂|笑死", text) else 0.0
+    unbalanced = text.count("“") != text.count("”") or text.count("「") != text.count("」")
+    return score - (3.0 if unbalanced else 0.0)
