@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from domain.post import Post
+from store.embedded import sqlite_path
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -18,7 +19,7 @@ class Leased:
     """A post in somebody's hands until its lease runs out."""
 
     token: str
-    """Names this lease; a token whose lease ran out acknowledges nothing."""
+    """Names this lease; once the post is leased anew, an older token acknowledges and buries nothing."""
     post: Post
     tries: int
     """How often it was leased, this time included."""
@@ -45,10 +46,16 @@ class DeadLetter:
 
 
 class Inbox(Protocol):
-    """A durable queue of posts. Every method raises ``StoreError`` when the backend refuses."""
+    """A durable queue of posts. Every method raises ``StoreError`` when the backend refuses.
+
+    What ``put`` returned for has reached the disk; texts come back with NUL and lone surrogates as U+FFFD.
+    """
 
     def put(self, posts: Sequence[Post], *, now: datetime) -> int:
-        """Store posts, all or none; returns how many were added (an identical waiting copy is not)."""
+        """Store posts, all or none; returns how many were added.
+
+        A copy identical in every field to one that waits or is leased is not added again.
+        """
 
     def lease(self, limit: int, *, now: datetime, lease: timedelta) -> list[Leased]:
         """The oldest waiting posts, at most ``limit``, hidden from others until ``now + lease``."""
@@ -57,13 +64,21 @@ class Inbox(Protocol):
         """Remove what was done; returns how many tokens were still good."""
 
     def bury(self, token: str, *, reason: str, now: datetime) -> None:
-        """Move a poison post to the dead letters."""
+        """Move a poison post to the dead letters; a token that is no longer good moves nothing."""
 
     def dead(self, *, limit: int = 100) -> list[DeadLetter]:
-        """The newest dead letters."""
+        """The newest dead letters, newest first."""
 
     def depth(self, *, now: datetime) -> Depth:
         """How much waits, is leased, is dead, and since when."""
 
     def close(self) -> None:
         """Release files and connections."""
+
+
+def open_inbox(url: str) -> Inbox:
+    """The inbox at an address: ``sqlite:///path``. Raises ``ConfigError`` for another scheme, ``StoreError``."""
+    path = sqlite_path(url, "收件队列 YUJING_INBOX_URL ")
+    from store.inbox.sqlite import SqliteInbox
+
+    return SqliteInbox(path)
