@@ -1,0 +1,149 @@
+"""``yujing init``: from nothing to a checked configuration and a first mail, in ten minutes."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from email.message import EmailMessage
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+from app.first_config import Answers, parse_source, write_config
+from domain.errors import DeliveryError, UsageError, YujingError
+
+EXAMPLE = (
+    "例：yujing init --name 云桥金融 --alias 云桥 --competitor 安穗理财 --source weibo --source guba=600000 "
+    "--to pr@example.com --smtp smtp+starttls://pr@mail.example.com:587"
+)
+
+Many = list[str] | None
+
+
+def command(
+    name: Annotated[str, typer.Option(help="品牌名称")] = "",
+    alias: Annotated[Many, typer.Option(help="别名，可多次")] = None,
+    product: Annotated[Many, typer.Option(help="产品名，可多次")] = None,
+    competitor: Annotated[Many, typer.Option(help="竞品名称，可多次")] = None,
+    source: Annotated[
+        Many,
+        typer.Option(
+            help="数据源，可多次：weibo、guba=代码、heimao=公司编号、订阅源网址；@http://主机 改主机"
+        ),
+    ] = None,
+    to: Annotated[Many, typer.Option(help="收件人，可多次")] = None,
+    smtp: Annotated[
+        str, typer.Option(help="发信服务器：smtp://、smtp+starttls:// 或 smtps://用户@主机:端口")
+    ] = "",
+    smtp_password_file: Annotated[
+        Path | None, typer.Option(help="存放发信密码的文件（密码不写在命令行里）")
+    ] = None,
+    mail_from: Annotated[str, typer.Option(help="发件地址；默认取第一个收件人的域名")] = "",
+    config: Annotated[Path | None, typer.Option(help="配置写到哪里；默认 $YUJING_HOME/config")] = None,
+    test_mail: Annotated[
+        bool, typer.Option("--test-mail/--no-test-mail", help="写好后发一封测试邮件")
+    ] = True,
+) -> None:
+    """问几个问题（或全部用选项给出），写出带注释的配置，检查它，发一封测试邮件，并告诉您下一步。"""
+    from config.environment import home_of, read_environment
+
+    ask = _Ask(sys.stdin.isatty())
+    answers = Answers(
+        name=ask.one("品牌名称", name, "--name"),
+        aliases=ask.many("别名（逗号分隔，可空）", alias),
+        products=ask.many("产品名（逗号分隔，可空）", product),
+        competitors=ask.many("竞品（逗号分隔，可空）", competitor),
+        sources=tuple(
+            parse_source(text)
+            for text in ask.many(
+                "数据源（weibo、guba=代码、heimao=编号、订阅源网址；逗号分隔，可空）", source
+            )
+        ),
+        recipients=ask.many("收件人邮箱（逗号分隔）", to) or ask.missing("--to"),
+    )
+    smtp = ask.one("发信服务器（如 smtp+starttls://用户@主机:587）", smtp, "--smtp")
+    home = home_of(os.environ)
+    folder = config or home / "config"
+    variables = {
+        "YUJING_CONFIG": str(folder.resolve()),
+        "YUJING_SMTP_URL": smtp,
+        "YUJING_MAIL_FROM": mail_from or f"yujing@{answers.recipients[0].rpartition('@')[2]}",
+    }
+    if smtp_password_file:
+        variables["YUJING_SMTP_PASSWORD_FILE"] = str(smtp_password_file.resolve())
+    environment = read_environment({**os.environ, **variables})
+    with as_file(files("config")) as shipped:
+        write_config(folder, answers, shipped=shipped)
+    _check(folder)
+    _remember(home / "settings.env", variables)
+    print(f"配置已写到 {folder}，每一项都有注释；连接设置在 {home / 'settings.env'}")
+    if test_mail:
+        _send(answers, environment)
+    print("下一步：yujing check（检查配置）→ yujing up（启动服务）→ yujing status（看数据源是否正常）")
+    if not answers.sources:
+        print(
+            "还没有启用任何数据源：在 sources.yaml 里把 enabled 改成 true，或用 yujing import 导入已有的帖子"
+        )
+
+
+class _Ask:
+    """Asks on a terminal; elsewhere what is missing is a wrong use."""
+
+    def __init__(self, terminal: bool) -> None:
+        self._terminal = terminal
+
+    def one(self, question: str, given: str, option: str) -> str:
+        if given or not self._terminal:
+            return given.strip() or self.missing(option)
+        return str(typer.prompt(question)).strip() or self.missing(option)
+
+    def many(self, question: str, given: list[str] | None) -> tuple[str, ...]:
+        if given is None and self._terminal:
+            given = str(typer.prompt(question, default="", show_default=False)).replace("，", ",").split(",")
+        return tuple(text.strip() for text in given or () if text.strip())
+
+    @staticmethod
+    def missing(option: str) -> NoReturn:
+        raise UsageError(f"缺少 {option}")
+
+
+def _check(folder: Path) -> None:
+    from config.load import check
+
+    problems = check(folder)
+    if problems:
+        more = f"（另有 {len(problems) - 1} 处，运行 yujing check --config {folder}）" if problems[1:] else ""
+        raise YujingError(f"{problems[0]}{more}")
+
+
+def _remember(path: Path, variables: dict[str, str]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lines = ["# yujing init 写下的连接设置；环境变量优先于这里。可以 source。\n"]
+    lines += [f"{key}={shlex.quote(value)}\n" for key, value in variables.items()]
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as out:
+        out.writelines(lines)
+
+
+def _send(answers: Answers, environment: object) -> None:
+    from app.wire import mail_channel
+
+    message = EmailMessage()
+    message["From"] = environment.smtp.sender  # type: ignore[attr-defined]
+    message["To"] = ", ".join(answers.recipients)
+    message["Subject"] = f"【测试】舆警已为「{answers.name}」准备好"
+    message.set_content(
+        f"这是一封测试邮件。\n\n舆警将监测「{answers.name}」"
+        f"（别名：{'、'.join(answers.aliases) or '无'}；竞品：{'、'.join(answers.competitors) or '无'}）。\n"
+        "出现异常时，您会在这个邮箱收到预警：级别、一句话原因、网友的原话、24 小时曲线、建议的预案。\n"
+    )
+    channel = mail_channel(environment)  # type: ignore[arg-type]
+    for recipient in answers.recipients:
+        try:
+            channel.send(recipient=recipient, message=message.as_bytes())
+        except DeliveryError as error:
+            raise DeliveryError(f"配置已写好，但测试邮件没有发出：{error}") from error
+    print(f"测试邮件已发给 {'、'.join(answers.recipients)}")
