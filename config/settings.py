@@ -240,11 +240,11 @@ class Settings(Frozen):
         return {topic.id: topic for topic in self.topics}[id_]
 
     def plan_for(self, topic: str, level: Level) -> Plan | None:
-        """The plan proposed for a topic at a level; None when there is none or the level is below its own."""
+        """The plan proposed for a topic at a level; None for an unknown topic or below ``propose_from``."""
         for known in self.topics:
             if known.id == topic:
                 plan = self.plans[known.plan]
-                return plan if level >= plan.level else None
+                return plan if level >= plan.propose_from else None
         return None
 
 

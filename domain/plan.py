@@ -8,6 +8,21 @@ from enum import StrEnum
 
 from domain.alert import Level
 
+ROLES = (
+    "总指挥",
+    "值班指挥",
+    "新闻发言人",
+    "法务合规",
+    "监管联络",
+    "客服负责人",
+    "IT/安全",
+    "资金/业务",
+    "舆情分析",
+    "记录员",
+    "人力/行政",
+)
+"""Who can own a task; 总指挥 declares and approves, 值班指挥 runs the clock."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PlanTask:
@@ -17,7 +32,7 @@ class PlanTask:
     """Unique in its plan, kebab-case."""
     title: str
     role: str
-    """One of the roles of ``config/plans`` (值班指挥, 新闻发言人, …)."""
+    """One of ``ROLES``."""
     due_min: int
     """Minutes after the plan is started by which it must be done."""
     detail: str = ""
@@ -38,7 +53,9 @@ class LegalClock:
     source: str
     """Law or rule, article."""
     verified_at: str
-    """ISO date on which a person last checked the source."""
+    """ISO date on which the source was last looked up."""
+    confirmed_by: str = ""
+    """The counsel who confirmed it; empty: not confirmed yet (待法务确认)."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,11 +65,13 @@ class Plan:
     id: str
     name: str
     level: Level
-    """Level from which it is proposed."""
+    """Level the plan is written for: how grave this topic is by default."""
     version: str
     goal: str
     tasks: tuple[PlanTask, ...]
     clocks: tuple[LegalClock, ...] = ()
+    propose_from: Level = Level.YELLOW
+    """Any incident of its topic at this level or above is proposed the plan."""
     strategy: str = ""
     """Responsibility cluster (victim, accident, preventable) and what follows for the tone."""
     statement: str = ""
