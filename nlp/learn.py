@@ -1,0 +1,254 @@
+"""Fine-tuning the encoder: resumable, within a budget of minutes. Imports torch."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+from torch.nn import functional as F
+
+from nlp.batches import Batch, one_pass
+from nlp.corpus import LABELLED, Example
+from nlp.labels import TOPICS
+from nlp.model import Judge, from_pretrained
+from nlp.tokens import Tokeniser
+
+SAVE_EVERY_S = 90
+AVERAGE_EVERY = 4
+"""Steps between two updates of the moving average; it costs as much as a tenth of a step."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Recipe:
+    """Settings of the fine-tuning (``nlp/train.yaml``)."""
+
+    learning_rate: float = 3e-4
+    head_rate: float = 1e-3
+    weight_decay: float = 0.01
+    dropout: float = 0.1
+    warmup: float = 0.04
+    """Share of the budget in which the rate rises."""
+    tokens: int = 4096
+    """Padded word pieces in a step."""
+    rename: float = 0.35
+    """Share of posts whose companies get other names."""
+    average: float = 0.998
+    """Decay of the moving average of the weights, which is what is kept."""
+    positive: float = 1.6
+    """Weight of the positive class, the rarest."""
+    rarest: float = 5.0
+    """Largest weight of a rare topic's positives."""
+    losses: dict[str, float] = field(default_factory=dict)
+    """Weight of each task's loss."""
+    shares: dict[str, float] = field(default_factory=dict)
+    """How often each set is read in a pass."""
+    passes: float = 12
+    """Passes at most; the budget may end it earlier."""
+    seed: int = 7
+    threads: int = 2
+
+
+def marginal(logits: Tensor, allowed: Tensor) -> Tensor:
+    """−log of the probability that the label lies among those allowed."""
+    return torch.logsumexp(logits, -1) - torch.logsumexp(logits.masked_fill(allowed == 0, -1e4), -1)
+
+
+def rarity(train: Sequence[Example], most: float) -> Tensor:
+    """Weight of each topic's positives: √(negatives ÷ positives), 1..most."""
+    labelled = [e for e in train if e.set in LABELLED]
+    counts = np.zeros(len(TOPICS))
+    for example in labelled:
+        counts[list(example.topics or ())] += 1
+    ratio = np.sqrt((len(labelled) - counts) / np.maximum(counts, 1))
+    return torch.tensor(np.clip(ratio, 1, most), dtype=torch.float32)
+
+
+def losses(out: dict[str, Tensor], batch: dict[str, Tensor], recipe: Recipe, rare: Tensor) -> dict[str, Tensor]:
+    """Loss of each task, a mean over the rows that carry its label."""
+    weight = batch["weight"]
+    known = batch["domain"] >= 0
+    result: dict[str, Tensor] = {}
+    if known.any():
+        domain = batch["domain"][known]
+        own = out["sentiment"][known, domain]
+        allowed = batch["sentiment"][known]
+        certain_positive = (allowed[:, 2] == 1) & (allowed.sum(-1) == 1)
+        each = marginal(own, allowed) * weight[known] * torch.where(certain_positive, recipe.positive, 1.0)
+        result["sentiment"] = each.mean()
+        result["domain"] = F.cross_entropy(out["domain"][known], domain)
+    told = batch["topic_weight"]
+    if told.any():
+        each = F.binary_cross_entropy_with_logits(out["topics"], batch["topics"], pos_weight=rare, reduction="none")
+        result["topics"] = (each * told).sum() / (told.amax(1) > 0).sum()
+    if (asked := batch["stance"] >= 0).any():
+        result["stance"] = F.cross_entropy(out["stance"][asked], batch["stance"][asked])
+        result["ad"] = F.binary_cross_entropy_with_logits(out["ad"][asked], batch["ad"][asked])
+    if (marked := batch["events"][:, 0] >= 0).any():
+        each = F.binary_cross_entropy_with_logits(out["events"][marked], batch["events"][marked], reduction="none")
+        result["events"] = each.sum(-1).mean()
+    if len(batch["entity"]):
+        each = marginal(out["entity"], batch["entity"]) * weight[batch["owner"]]
+        result["entity"] = each.mean()
+    return result
+
+
+def tensors(batch: Batch) -> dict[str, Tensor]:
+    """The batch's arrays as tensors."""
+    return {name: torch.from_numpy(value) for name, value in vars(batch).items()}
+
+
+class Fitting:
+    """Encoder, optimiser and average under training; everything of it goes into a checkpoint."""
+
+    def __init__(self, base: Path, recipe: Recipe) -> None:
+        torch.manual_seed(recipe.seed)
+        self.recipe = recipe
+        self.judge: Judge = from_pretrained(base, dropout=recipe.dropout)
+        self.mean = {k: v.detach().clone() for k, v in self.judge.state_dict().items()}
+        self.optimiser = torch.optim.AdamW(self._groups(), betas=(0.9, 0.98), eps=1e-6, fused=True)
+        self.step = self.turn = self.done = 0
+        """Steps in all; the pass now read; batches read of it."""
+        self.spent = 0.0
+        """Seconds of training in all runs."""
+        self.progress = 0.0
+
+    def _groups(self) -> list[dict[str, Any]]:
+        groups: dict[tuple[float, float], list[Tensor]] = {}
+        for name, parameter in self.judge.named_parameters():
+            rate = self.recipe.learning_rate if name.startswith("bert.") else self.recipe.head_rate
+            decay = self.recipe.weight_decay if parameter.ndim > 1 else 0.0
+            groups.setdefault((rate, decay), []).append(parameter)
+        return [
+            {"params": list(ps), "lr": rate, "peak": rate, "weight_decay": decay}
+            for (rate, decay), ps in groups.items()
+        ]
+
+    def learn(self, batch: dict[str, Tensor], rare: Tensor) -> dict[str, float]:
+        """One step; returns the loss of each task."""
+        factor = min(1.0, (self.progress + 0.002) / self.recipe.warmup) * max(0.02, 1 - self.progress)
+        for group in self.optimiser.param_groups:
+            group["lr"] = group["peak"] * factor
+        self.judge.train()
+        out = self.judge(batch["ids"], batch["mask"], batch["mentions"], batch["owner"])
+        each = losses(out, batch, self.recipe, rare)
+        total = torch.stack([self.recipe.losses[name] * loss for name, loss in each.items()]).sum()
+        total.backward()
+        torch.nn.utils.clip_grad_norm_(self.judge.parameters(), 1.0)
+        self.optimiser.step()
+        self.optimiser.zero_grad(set_to_none=True)
+        self.step += 1
+        if self.step % AVERAGE_EVERY == 0:
+            self._average()
+        return {name: loss.item() for name, loss in each.items()}
+
+    @torch.no_grad()
+    def _average(self) -> None:
+        decay = min(self.recipe.average, (1 + self.step) / (10 + self.step)) ** AVERAGE_EVERY
+        for name, value in self.judge.state_dict().items():
+            if value.is_floating_point():
+                self.mean[name].lerp_(value, 1 - decay)
+            else:
+                self.mean[name].copy_(value)
+
+    def save(self, work: Path) -> None:
+        """Write the checkpoint and the averaged weights, each all or nothing."""
+        state = {
+            "judge": self.judge.state_dict(),
+            "mean": self.mean,
+            "optimiser": self.optimiser.state_dict(),
+            "numbers": [self.step, self.turn, self.done, self.spent],
+            "random": torch.get_rng_state(),
+            "recipe": repr(asdict(self.recipe)),
+        }
+        part = work / "checkpoint.part"
+        torch.save(state, part)
+        part.rename(work / "checkpoint.pt")
+        part = work / "encoder.part"
+        save_file(self.mean, part)
+        part.rename(work / "encoder.safetensors")
+
+    def resume(self, work: Path) -> bool:
+        """Go on from the checkpoint in ``work``, if there is one."""
+        path = work / "checkpoint.pt"
+        if not path.exists():
+            return False
+        state = torch.load(path, weights_only=True)
+        self.judge.load_state_dict(state["judge"])
+        self.mean = state["mean"]
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.step, self.turn, self.done, self.spent = state["numbers"]
+        torch.set_rng_state(state["random"])
+        return True
+
+
+def fit(
+    train: Sequence[Example],
+    *,
+    base: Path,
+    work: Path,
+    recipe: Recipe,
+    budget_min: float,
+    say: Callable[[str], None],
+) -> None:
+    """Fine-tune until the budget or the passes are used up; killed at any point, the next call goes on.
+
+    The learning rate follows the share of the budget spent (or of the passes read, when that is larger), so a slow
+    machine gets fewer passes and a complete schedule. Leaves ``encoder.safetensors`` (the averaged weights) in
+    ``work`` from the first minutes on.
+    """
+    torch.set_num_threads(recipe.threads)
+    fitting = Fitting(base, recipe)
+    if fitting.resume(work):
+        say(f"接着第 {fitting.step} 步训练(已用 {fitting.spent / 60:.1f} 分钟)")
+    tokeniser = Tokeniser(base / "vocab.txt")
+    rare = rarity(train, recipe.rarest)
+    budget = budget_min * 60
+    started, before, saved = time.monotonic(), fitting.spent, time.monotonic()
+    smooth: dict[str, float] = {}
+    tokens = 0
+    while fitting.turn < recipe.passes and fitting.spent < budget:
+        batches = one_pass(
+            train,
+            tokeniser,
+            seed=recipe.seed * 1000 + fitting.turn,
+            shares=recipe.shares,
+            rename=recipe.rename,
+            tokens=recipe.tokens,
+        )
+        ready = list(batches)
+        for number, batch in enumerate(ready):
+            if number < fitting.done:
+                continue
+            part = (fitting.turn + number / len(ready)) / recipe.passes
+            fitting.progress = max(fitting.spent / budget, part)
+            each = fitting.learn(tensors(batch), rare)
+            fitting.done = number + 1
+            fitting.spent = before + time.monotonic() - started
+            tokens += int(batch.mask.sum())
+            for name, loss in each.items():
+                smooth[name] = 0.98 * smooth.get(name, loss) + 0.02 * loss
+            if fitting.step % 25 == 0:
+                say(_line(fitting, smooth, tokens / (fitting.spent - before), budget))
+            if time.monotonic() - saved > SAVE_EVERY_S:
+                fitting.save(work)
+                saved = time.monotonic()
+            if fitting.spent >= budget:
+                break
+        else:
+            fitting.turn, fitting.done = fitting.turn + 1, 0
+    fitting.save(work)
+    (work / "encoder.done").write_text(f"{fitting.step} steps, {fitting.spent / 60:.1f} min\n", "utf-8")
+
+
+def _line(fitting: Fitting, smooth: dict[str, float], speed: float, budget: float) -> str:
+    left = math.ceil(budget * (1 - fitting.progress) / 60)
+    each = " ".join(f"{name} {loss:.3f}" for name, loss in smooth.items())
+    return f"{fitting.progress:4.0%} 步 {fitting.step} 遍 {fitting.turn + 1} · {each} · {speed:.0f} 词片/秒 · 约剩 {left} 分钟"
