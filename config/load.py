@@ -2,34 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import os
-import typing
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-from pydantic import BaseModel, ValidationError
-from pydantic_core import ErrorDetails
 
 from config import references
-from config.document import Document, Key, read
+from config.document import Document, read
 from config.files import BrandsFile, PlanFile, RoutesFile, SourcesFile, TopicsFile
-from config.messages import chinese, choices
-from config.problems import Problem, near
+from config.problems import Problem
 from config.settings import Rules, Schedules, Settings
+from config.validation import validate
 from domain.errors import ConfigError
-from domain.plan import ROLES, Plan
 
-FILES: dict[str, type[BaseModel]] = {
-    "brands.yaml": BrandsFile,
-    "sources.yaml": SourcesFile,
-    "topics.yaml": TopicsFile,
-    "rules.yaml": Rules,
-    "routes.yaml": RoutesFile,
-    "service.yaml": Schedules,
-}
+FILES = ("brands.yaml", "sources.yaml", "topics.yaml", "rules.yaml", "routes.yaml", "service.yaml")
 PLANS = "plans"
 MAX_PLANS = 200
 
@@ -55,37 +40,48 @@ def check(folder: Path | str) -> list[Problem]:
 
 
 def _read(folder: Path) -> _Reading:
-    if not folder.is_dir():
-        message = "应该是文件夹，却是文件" if folder.exists() else "配置文件夹不存在"
-        return _Reading(settings=None, problems=[Problem(file=str(folder), line=0, key="", message=message)])
+    problem = _folder_problem(folder)
+    if problem:
+        return _Reading(settings=None, problems=[Problem(file=str(folder), line=0, key="", message=problem)])
     documents = {name: read(folder / name) for name in FILES}
-    models = {name: _validate(document, FILES[name]) for name, document in documents.items()}
-    plan_documents, problems = _plan_documents(folder)
-    plan_models = {name: _validate(document, PlanFile) for name, document in plan_documents.items()}
-    references.check(documents, models, plan_documents, plan_models)
-    for document in (*documents.values(), *plan_documents.values()):
+    plans, problems = _plan_documents(folder)
+    settings = _settings(folder, documents, plans)
+    references.check(documents, plans)
+    for document in (*documents.values(), *plans.values()):
         problems += document.problems
     problems.sort(key=lambda problem: (problem.file, problem.line, problem.key))
-    return _Reading(settings=None if problems else _settings(folder, models, plan_models), problems=problems)
+    return _Reading(settings=None if problems else settings, problems=problems)
 
 
-def _settings(
-    folder: Path, models: dict[str, BaseModel | None], plan_models: dict[str, BaseModel | None]
-) -> Settings:
-    plans: dict[str, Plan] = {}
-    for model in plan_models.values():
-        assert isinstance(model, PlanFile)
-        plans[model.id] = model.noun()
-    found: Any = models
+def _folder_problem(folder: Path) -> str:
+    try:
+        if folder.is_dir():
+            return ""
+        return "应该是文件夹，却是文件" if folder.exists() else "配置文件夹不存在"
+    except (OSError, ValueError):
+        return "配置文件夹读不了"
+
+
+def _settings(folder: Path, documents: dict[str, Document], plans: dict[str, Document]) -> Settings | None:
+    """The typed settings; None when any file is not of its shape (noted in its document)."""
+    brands = validate(documents["brands.yaml"], BrandsFile)
+    sources = validate(documents["sources.yaml"], SourcesFile)
+    topics = validate(documents["topics.yaml"], TopicsFile)
+    rules = validate(documents["rules.yaml"], Rules)
+    routes = validate(documents["routes.yaml"], RoutesFile)
+    service = validate(documents["service.yaml"], Schedules)
+    files = [validate(document, PlanFile) for document in plans.values()]
+    if not (brands and sources and topics and rules and routes and service) or None in files:
+        return None
     return Settings(
         folder=folder,
-        brands=found["brands.yaml"].brands,
-        sources=found["sources.yaml"].sources,
-        topics=found["topics.yaml"].topics,
-        rules=found["rules.yaml"],
-        routes=found["routes.yaml"].routes,
-        service=found["service.yaml"],
-        plans=plans,
+        brands=brands.brands,
+        sources=sources.sources,
+        topics=topics.topics,
+        rules=rules,
+        routes=routes.routes,
+        service=service,
+        plans={file.id: file.noun() for file in files if file},
     )
 
 
@@ -100,8 +96,8 @@ def _plan_documents(folder: Path) -> tuple[dict[str, Document], list[Problem]]:
         problem = "预案文件夹不存在"
     except NotADirectoryError:
         problem = "应该是文件夹，却是文件"
-    except PermissionError:
-        problem = "没有读取权限"
+    except OSError:
+        problem = "没有读取权限，或读不了"
     if len(names) > MAX_PLANS:
         problem = f"预案文件超过 {MAX_PLANS} 个"
     problems = [Problem(file=str(plans), line=0, key="", message=problem)] if problem else []
@@ -112,53 +108,3 @@ def _plan_documents(folder: Path) -> tuple[dict[str, Document], list[Problem]]:
     ]
     kept = [name for name in names[:MAX_PLANS] if name.endswith(".yaml")]
     return {name.removesuffix(".yaml"): read(plans / name) for name in kept}, problems
-
-
-def _validate(document: Document, shape: type[BaseModel]) -> BaseModel | None:
-    """The typed file, or None with its problems noted."""
-    if document.value is None and document.problems:
-        return None
-    try:
-        # JSON's strictness is what people expect of a file: a list may become a tuple, but
-        # "5" does not become 5, nor true become 1.
-        return shape.model_validate_json(json.dumps(document.value), strict=True)
-    except ValidationError as error:
-        for found in error.errors(include_url=False):
-            _note(document, shape, found)
-        return None
-
-
-def _note(document: Document, shape: type[BaseModel], error: ErrorDetails) -> None:
-    path = tuple(error["loc"])
-    suggestion = ""
-    if error["type"] == "extra_forbidden":
-        suggestion = near(str(path[-1]), _fields(shape, path[:-1]))
-    elif choices(error) and isinstance(error["input"], str):
-        suggestion = near(error["input"], choices(error))
-    elif error["type"] == "string_type" and isinstance(error["input"], int | float):
-        suggestion = json.dumps(str(error["input"]).lower())
-    elif path[-1:] == ("role",) and isinstance(error["input"], str):
-        suggestion = near(error["input"], ROLES)
-    document.report(path, chinese(error), suggestion)
-
-
-def _fields(shape: type[BaseModel], path: Sequence[Key]) -> list[str]:
-    """Names of the fields of the model at a path."""
-    for part in path:
-        if isinstance(part, str) and part in shape.model_fields:
-            inner = _model_in(shape.model_fields[part].annotation)
-            if inner is None:
-                return []
-            shape = inner
-    return list(shape.model_fields)
-
-
-def _model_in(annotation: object) -> type[BaseModel] | None:
-    """The model inside ``tuple[Model, ...]`` or ``Model | None``."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    for argument in typing.get_args(annotation):
-        inner = _model_in(argument)
-        if inner is not None:
-            return inner
-    return None
