@@ -1,0 +1,239 @@
+"""What comes from the environment: where things live, how mail leaves, secrets.
+
+Every variable ``NAME`` may be given as ``NAME_FILE``, the path of a file that holds the value (as Docker
+and systemd hand secrets over). ``settings.env`` in the home, written by ``yujing init``, stands in for
+variables that are not set. No message ever shows a value.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import shlex
+from collections.abc import Mapping
+from importlib.resources import files
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from pydantic import SecretStr
+
+from config.problems import near
+from config.settings import Environment, Smtp
+from domain.errors import ConfigError
+
+VARIABLES = {
+    "YUJING_HOME": "内置数据库和密钥所在的文件夹；默认 $XDG_DATA_HOME/yujing，或 ~/.local/share/yujing",
+    "YUJING_CONFIG": "配置文件夹；默认 $YUJING_HOME/config（有 brands.yaml 时），否则用出厂配置",
+    "YUJING_INBOX_URL": "收件队列；默认 sqlite:///$YUJING_HOME/inbox.sqlite3",
+    "YUJING_POSTS_URL": "帖子库；默认 sqlite:///$YUJING_HOME/posts.sqlite3",
+    "YUJING_LEDGER_URL": "台账；默认 sqlite:///$YUJING_HOME/ledger.sqlite3",
+    "YUJING_SMTP_URL": "发信服务器：smtp://、smtp+starttls:// 或 smtps://，形如 smtps://用户@主机:端口；"
+    "默认 smtp://127.0.0.1:25",
+    "YUJING_SMTP_PASSWORD": "发信密码",
+    "YUJING_MAIL_FROM": "发件地址；默认 yujing@localhost",
+    "YUJING_SECRET": "作者散列等用的密钥，至少 16 个字符；默认在 $YUJING_HOME/secret 生成一次",
+    "YUJING_MODEL": "另一个模型文件夹；默认用随附的模型",
+}
+"""Every variable, and what it is for; the documentation and the checks read this table."""
+
+_SECURITY = {"smtp": ("none", 25), "smtp+starttls": ("starttls", 587), "smtps": ("tls", 465)}
+_ADDRESS = re.compile(r"[^\s@<>()\[\],;:\\\"]{1,64}@[^\s@<>()\[\],;:\\\"]{1,255}")
+_MAX_BYTES = 64 * 1024
+
+
+def home_of(variables: Mapping[str, str]) -> Path:
+    """The folder where everything embedded lives; absolute, perhaps not made yet. Raises ``ConfigError``."""
+    given = _value(variables, "YUJING_HOME")
+    if not given:
+        data = variables.get("XDG_DATA_HOME", "")
+        if data.startswith("/"):
+            return Path(data) / "yujing"
+        given = "~/.local/share/yujing"
+    try:
+        if given.startswith("~"):
+            user_home = variables.get("HOME", "")
+            if not user_home.startswith("/"):
+                raise ConfigError("YUJING_HOME 未设置，也没有 HOME 可作默认值")
+            return Path(user_home) / given.lstrip("~/")
+        return Path(given).absolute()
+    except (OSError, ValueError) as error:
+        raise ConfigError("YUJING_HOME 不是有效的路径") from error
+
+
+def read_environment(variables: Mapping[str, str]) -> Environment:
+    """The typed environment; makes the home and its secret when they are not there.
+
+    Raises ``ConfigError`` naming the variable, never its value.
+    """
+    home = home_of(variables)
+    try:
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except (OSError, ValueError) as error:
+        raise ConfigError(
+            f"YUJING_HOME：建不了文件夹 {home}（{getattr(error, 'strerror', error)}）"
+        ) from error
+    variables = _with_remembered(variables, home / "settings.env")
+    _refuse_near_misses(variables)
+    model = _value(variables, "YUJING_MODEL")
+    return Environment(
+        home=home,
+        config=_config_folder(variables, home),
+        inbox_url=_url(variables, "YUJING_INBOX_URL", home / "inbox.sqlite3"),
+        posts_url=_url(variables, "YUJING_POSTS_URL", home / "posts.sqlite3"),
+        ledger_url=_url(variables, "YUJING_LEDGER_URL", home / "ledger.sqlite3"),
+        smtp=_smtp(variables),
+        secret=SecretStr(_secret(variables, home)),
+        model=Path(model).absolute() if model else None,
+    )
+
+
+def secret_of(variables: Mapping[str, str], name: str) -> SecretStr:
+    """One secret by the name of its variable, or its ``_FILE``; empty when not set. Raises ``ConfigError``."""
+    return SecretStr(_value(variables, name))
+
+
+def _value(variables: Mapping[str, str], name: str) -> str:
+    """The value of a variable or of the file that ``NAME_FILE`` names; empty when neither is set."""
+    direct, path = variables.get(name, ""), variables.get(f"{name}_FILE", "")
+    if direct and path:
+        raise ConfigError(f"{name} 和 {name}_FILE 只能设置一个")
+    value = _file(f"{name}_FILE", Path(path)) if path else direct
+    if any(ord(character) < 32 or ord(character) == 127 for character in value):
+        raise ConfigError(f"{name} 含有控制字符或换行")
+    return value
+
+
+def _file(name: str, path: Path) -> str:
+    try:
+        with path.open("rb") as stream:
+            raw = stream.read(_MAX_BYTES + 1)
+        if len(raw) > _MAX_BYTES:
+            raise ConfigError(f"{name}：文件 {path} 太大")
+        return raw.decode("utf-8").rstrip("\r\n")
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{name}：文件 {path} 不是 UTF-8 编码") from error
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{name}：文件 {path} 读不了（{getattr(error, 'strerror', error)}）") from error
+
+
+def _with_remembered(variables: Mapping[str, str], path: Path) -> dict[str, str]:
+    """The variables, and behind them those of ``settings.env`` where neither form of a name is set."""
+    if not path.exists():
+        return dict(variables)
+    merged = dict(variables)
+    for number, line in enumerate(_file(str(path.name), path).splitlines(), start=1):
+        try:
+            words = shlex.split(line, comments=True)
+        except ValueError as error:
+            raise ConfigError(f"{path}:{number}: 引号不成对") from error
+        if not words:
+            continue
+        name, equals, value = words[0].partition("=")
+        base = name.removesuffix("_FILE")
+        if len(words) > 1 or not equals or not base.startswith("YUJING_"):
+            raise ConfigError(f"{path}:{number}: 需要 YUJING_名字=值")
+        if not variables.get(base) and not variables.get(f"{base}_FILE"):
+            merged[name] = value
+    return merged
+
+
+def _refuse_near_misses(variables: Mapping[str, str]) -> None:
+    """A mistyped name would otherwise be ignored without a word."""
+    known = {*VARIABLES, *(f"{name}_FILE" for name in VARIABLES)}
+    for name in sorted(variables):
+        if name.startswith("YUJING_") and name not in known:
+            meant = near(name, known, cutoff=0.9)
+            if meant:
+                raise ConfigError(f"不认识的环境变量 {name}（是不是想写 {meant}？）")
+
+
+def _config_folder(variables: Mapping[str, str], home: Path) -> Path:
+    given = _value(variables, "YUJING_CONFIG")
+    if given:
+        return Path(given).absolute()
+    own = home / "config"
+    return own if (own / "brands.yaml").exists() else shipped()
+
+
+def shipped() -> Path:
+    """The folder of the configuration that comes with the program."""
+    return Path(str(files("config")))
+
+
+def _url(variables: Mapping[str, str], name: str, default: Path) -> str:
+    value = _value(variables, name)
+    if value and "://" not in value:
+        raise ConfigError(f"{name} 需要网址形式，例如 sqlite:////var/lib/yujing/{default.name}")
+    return value or f"sqlite:///{default}"
+
+
+def _smtp(variables: Mapping[str, str]) -> Smtp:
+    sender = _value(variables, "YUJING_MAIL_FROM") or "yujing@localhost"
+    if not _ADDRESS.fullmatch(sender):
+        raise ConfigError("YUJING_MAIL_FROM 不是邮箱地址")
+    password = _value(variables, "YUJING_SMTP_PASSWORD")
+    url = _value(variables, "YUJING_SMTP_URL")
+    if not url:
+        if password:
+            raise ConfigError("设置了 YUJING_SMTP_PASSWORD，却没有设置 YUJING_SMTP_URL")
+        return Smtp(sender=sender)
+    try:
+        parts = urlsplit(url)
+        security, usual = _SECURITY[parts.scheme]
+        host, port = parts.hostname, parts.port if parts.port is not None else usual
+    except (KeyError, ValueError) as error:
+        raise ConfigError("YUJING_SMTP_URL 需要 smtp://、smtp+starttls:// 或 smtps:// 地址") from error
+    if not host or not 0 < port < 65536 or parts.path not in ("", "/") or parts.query or parts.fragment:
+        raise ConfigError("YUJING_SMTP_URL 需要形如 smtps://用户@主机:端口 的地址")
+    if parts.password and password:
+        raise ConfigError("密码在 YUJING_SMTP_URL 和 YUJING_SMTP_PASSWORD 里只能写一处")
+    user, password = unquote(parts.username or ""), password or unquote(parts.password or "")
+    if bool(user) != bool(password):
+        raise ConfigError(
+            "YUJING_SMTP_URL 里有用户名，需要 YUJING_SMTP_PASSWORD"
+            if user
+            else "设置了 YUJING_SMTP_PASSWORD，但 YUJING_SMTP_URL 里没有用户名"
+        )
+    return Smtp.model_validate(
+        {
+            "host": host,
+            "port": port,
+            "security": security,
+            "user": user,
+            "password": SecretStr(password),
+            "sender": sender,
+        }
+    )
+
+
+def _secret(variables: Mapping[str, str], home: Path) -> str:
+    given = _value(variables, "YUJING_SECRET")
+    if given:
+        if len(given) < 16:
+            raise ConfigError("YUJING_SECRET 太短，至少 16 个字符")
+        return given
+    path = home / "secret"
+    if not path.exists():
+        _make_secret(path)
+    kept = _file("YUJING_SECRET", path)
+    if len(kept) < 16:
+        raise ConfigError(f"YUJING_SECRET：文件 {path} 是空的或被截断；恢复它，否则作者散列前后不一致")
+    return kept
+
+
+def _make_secret(path: Path) -> None:
+    """Write a new secret whole or not at all; of two processes at once, the first wins."""
+    draft = path.with_name(f".secret-{os.getpid()}-{secrets.token_hex(4)}")
+    try:
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w", encoding="ascii") as stream:
+            stream.write(secrets.token_hex(32) + "\n")
+        try:
+            os.link(draft, path)
+        except FileExistsError:
+            return
+        finally:
+            draft.unlink()
+    except OSError as error:
+        raise ConfigError(f"YUJING_SECRET：写不了 {path}（{error.strerror}）") from error
