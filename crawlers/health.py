@@ -1,0 +1,86 @@
+"""What a page told us: results, proved empty, blocked, or changed; and what a whole crawl comes to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from crawlers.draft import Draft, Reject
+from domain.source_run import Outcome
+
+_WALL = (
+    "验证码", "安全验证", "访问验证", "滑动验证", "人机验证", "请完成验证", "访问过于频繁", "访问频繁",
+    "请先登录", "登录后查看", "登录后继续", "passport.weibo", "visitor system", "captcha",
+    "access denied", "are you a human", "unusual traffic",
+)  # fmt: skip
+
+BLOCKED_STATUS = frozenset({401, 403, 405, 407, 412, 418, 429, 432, 451})
+"""Statuses by which sites turn crawlers away (418 and 432 are house inventions of Chinese sites)."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Listing:
+    """What one page of a list says."""
+
+    outcome: Outcome
+    drafts: tuple[Draft, ...] = ()
+    rejects: tuple[Reject, ...] = ()
+    detail: str = ""
+    """Why, for anything but results; one Chinese line."""
+    more: bool = False
+    """There is a next page."""
+
+    @classmethod
+    def of(cls, drafts: Iterable[Draft], rejects: Iterable[Reject] = (), *, more: bool = False) -> Listing:
+        """A list that holds something; when nothing on it could be read, its format has changed."""
+        drafts, rejects = tuple(drafts), tuple(rejects)
+        if not drafts and rejects:
+            return cls.changed(f"{len(rejects)} 条全部无法读取：{rejects[0].reason}", rejects)
+        return cls(outcome=Outcome.RESULTS, drafts=drafts, rejects=rejects, more=more)
+
+    @classmethod
+    def empty(cls, detail: str) -> Listing:
+        """The site itself says that there is nothing."""
+        return cls(outcome=Outcome.EMPTY, detail=detail)
+
+    @classmethod
+    def blocked(cls, detail: str) -> Listing:
+        """A login wall, a captcha, a refusal."""
+        return cls(outcome=Outcome.BLOCKED, detail=detail)
+
+    @classmethod
+    def changed(cls, detail: str, rejects: tuple[Reject, ...] = ()) -> Listing:
+        """Expected keys are missing: an empty list without proof is not calm."""
+        return cls(outcome=Outcome.SCHEMA_CHANGED, detail=detail, rejects=rejects)
+
+
+def of_status(status: int) -> Listing | None:
+    """What a response's status alone says; None when the body must be read."""
+    if 200 <= status < 300:
+        return None
+    if status in BLOCKED_STATUS:
+        return Listing.blocked(f"网站拒绝访问（HTTP {status}）")
+    if status >= 500 or status == 408:
+        return Listing(outcome=Outcome.UNREACHABLE, detail=f"网站出错（HTTP {status}）")
+    if 300 <= status < 400:
+        return Listing.changed(f"未跟随的跳转（HTTP {status}）")
+    return Listing.changed(f"地址不存在或不再接受请求（HTTP {status}）")
+
+
+def walled(text: str) -> bool:
+    """Whether a page that should have been something else is a login wall or a captcha."""
+    head = text[:20_000].lower()
+    return any(word in head for word in _WALL)
+
+
+_GRAVITY = (Outcome.EMPTY, Outcome.RESULTS, Outcome.UNREACHABLE, Outcome.SCHEMA_CHANGED, Outcome.BLOCKED)
+
+
+def worst(outcomes: Iterable[tuple[Outcome, str]]) -> tuple[Outcome, str]:
+    """What several lists of one source come to: the gravest, since half a view is not a view.
+
+    No list at all means that nothing was reached.
+    """
+    return max(
+        outcomes, key=lambda pair: _GRAVITY.index(pair[0]), default=(Outcome.UNREACHABLE, "没有得到任何页面")
+    )

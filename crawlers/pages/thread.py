@@ -1,0 +1,93 @@
+"""Is a page a thread (forum, question and answers, comments), and where are its posts?"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from typing import Any
+
+from lxml.etree import _Element
+
+MIN_POSTS = 3
+_ENGINES = re.compile(r"discuz|phpwind|phpbb|vbulletin|xenforo|nodebb|flarum|mybb|discourse", re.IGNORECASE)
+_ADDRESS = re.compile(
+    r"//(?:[\w-]+\.)*(?:bbs|tieba|forum|club|guba)\.|/(?:thread|viewthread|forum|showthread|topic|bbs)[-./?_]|"
+    r"zhihu\.com/question/|v2ex\.com/t/|douban\.com/group/topic/",
+    re.IGNORECASE,
+)
+_TYPES = re.compile(
+    r'"@type"\s*:\s*"(?:DiscussionForumPosting|QAPage)"|schema\.org/(?:DiscussionForumPosting|QAPage)'
+)
+_POST = re.compile(
+    r"(?:^|[-_\s])(?:post|reply|replies|floor|answer|comment|message|msg|topic)"
+    r"(?:[-_]?(?:item|content|body|message|text|detail|main|box|cell|wrap|inner|\d+))?(?:$|[-_\s])|"
+    r"^t_f$|t_fsz|d_post_content|postmessage_|reply_content|topic_content|RichContent-inner",
+    re.IGNORECASE,
+)
+_NOT_POST = re.compile(
+    r"list|form|editor|count|num|btn|button|share|nav|meta|hot|related|title|time|date", re.IGNORECASE
+)
+_DIGITS = re.compile(r"\d+")
+_BLANK = re.compile(r"\s+")
+
+
+def is_thread(tree: Any, url: str) -> bool:
+    """Whether the replies are the content: by engine, declared type or address with posts to show for it,
+    or because at least three like blocks of replies outweigh the longest run of paragraphs."""
+    posts = posts_of(tree)
+    if len(posts) >= 2 and (_declared(tree) or _ADDRESS.search(url)):
+        return True
+    return len(posts) >= MIN_POSTS and sum(map(len, posts)) > 1.5 * _longest_prose(tree)
+
+
+def posts_of(tree: Any) -> list[str]:
+    """Texts of the largest family of like blocks that are named as posts, in order of the page."""
+    families: dict[tuple[str, str], list[_Element]] = defaultdict(list)
+    for element in tree.iter("div", "li", "td", "article", "section", "p", "dd"):
+        name = f"{element.get('class') or ''} {element.get('id') or ''}".strip()
+        if name and _POST.search(name) and not _NOT_POST.search(name):
+            families[(element.tag, _DIGITS.sub("#", name))].append(element)
+    best: list[str] = []
+    for members in families.values():
+        texts = [text for member in members if len(text := _text(member)) >= 8]
+        if len(texts) >= 2 and sum(map(len, texts)) > sum(map(len, best)):
+            best = texts
+    return best
+
+
+def _declared(tree: Any) -> bool:
+    generators = " ".join(map(str, tree.xpath('//meta[@name="generator"]/@content')))
+    if _ENGINES.search(generators):
+        return True
+    kinds = " ".join(map(str, tree.xpath('//script[@type="application/ld+json"]/text() | //@itemtype')))
+    return bool(_TYPES.search(kinds))
+
+
+def _longest_prose(tree: Any) -> int:
+    """Characters of the paragraphs of the one parent that has the most of them, outside of posts."""
+    prose: dict[_Element, int] = defaultdict(int)
+    for paragraph in tree.iter("p"):
+        parent = paragraph.getparent()
+        if parent is not None and not _in_post(parent):
+            prose[parent] += len(_text(paragraph))
+    return max(prose.values(), default=0)
+
+
+def _in_post(element: Any) -> bool:
+    for depth, node in enumerate((element, *element.iterancestors())):
+        if depth > 6:
+            return False
+        name = f"{node.get('class') or ''} {node.get('id') or ''}".strip()
+        if name and _POST.search(name) and not _NOT_POST.search(name):
+            return True
+    return False
+
+
+def _text(element: Any) -> str:
+    parts = (t for t in element.itertext() if not _in_code(t))
+    return _BLANK.sub(" ", "".join(map(str, parts))).strip()
+
+
+def _in_code(text: Any) -> bool:
+    parent = text.getparent() if hasattr(text, "getparent") else None
+    return parent is not None and getattr(text, "is_text", False) and parent.tag in ("script", "style")
