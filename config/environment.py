@@ -51,11 +51,11 @@ def home_of(variables: Mapping[str, str]) -> Path:
             return Path(data) / "yujing"
         given = "~/.local/share/yujing"
     try:
-        if given.startswith("~"):
+        if given == "~" or given.startswith("~/"):
             user_home = variables.get("HOME", "")
             if not user_home.startswith("/"):
                 raise ConfigError("YUJING_HOME 未设置，也没有 HOME 可作默认值")
-            return Path(user_home) / given.lstrip("~/")
+            return Path(user_home) / given[2:]
         return Path(given).absolute()
     except (OSError, ValueError) as error:
         raise ConfigError("YUJING_HOME 不是有效的路径") from error
@@ -86,6 +86,12 @@ def read_environment(variables: Mapping[str, str]) -> Environment:
         secret=SecretStr(_secret(variables, home)),
         model=Path(model).absolute() if model else None,
     )
+
+
+def config_of(variables: Mapping[str, str]) -> Path:
+    """The configuration folder alone; makes nothing. Raises ``ConfigError``."""
+    home = home_of(variables)
+    return _config_folder(_with_remembered(variables, home / "settings.env"), home)
 
 
 def secret_of(variables: Mapping[str, str], name: str) -> SecretStr:

@@ -31,7 +31,7 @@ class Problem:
 
 def near(word: str, choices: Iterable[str], *, cutoff: float = 0.6) -> str:
     """The known word closest to a mistyped one; empty when none is as close as ``cutoff`` (0..1)."""
-    known = list(choices)
+    known = sorted(choices)
     folded = {choice.casefold(): choice for choice in known}
     found = difflib.get_close_matches(word.casefold()[:200], folded, n=1, cutoff=cutoff)
     return folded[found[0]] if found else ""
