@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, lru_cache
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -66,8 +66,9 @@ def summary(series: Series) -> str:
     return "；".join(parts)
 
 
+@lru_cache(maxsize=16)
 def draw(series: Series, *, title: str) -> bytes:
-    """PNG of the series, 1242 × 742 pixels; the same series gives the same bytes."""
+    """PNG of the series, 1242 × 742 pixels; the same series gives the same bytes, drawn once for all recipients."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 

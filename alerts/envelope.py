@@ -82,13 +82,17 @@ class Envelope:
     not_before: datetime
     cause: Cause = Cause.NEW
     was: Level = Level.NONE
-    """The level this recipient was last told; NONE when never."""
-    companions: tuple[Alert, ...] = ()
+    """The level of this alert that the recipient was last told; NONE when never."""
+    companions: tuple[Envelope, ...] = ()
     """Lesser alerts of the same brand told in the same mail."""
     told: tuple[Notification, ...] = ()
-    """Mails of this thread that reached, or are reaching, the recipient; oldest first."""
+    """Mails of this thread that the recipient has; oldest first."""
     replaces: tuple[Notification, ...] = ()
     """Waiting mails of this thread that this one takes the place of."""
+    unread: tuple[str, ...] = ()
+    """Ids of mails of this thread that were written and, since the last one told, never sent."""
+    enqueued: bool = False
+    """This revision is in the outbox already, in whatever state."""
 
     @property
     def thread(self) -> str:

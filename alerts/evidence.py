@@ -10,6 +10,7 @@ from alerts.chosen import choose, post_line, spread_of
 from alerts.claims import digest
 from alerts.doubts import doubts
 from alerts.view import AlertView, Companion, Duty, Hour, NextStep, Series, Step
+from alerts.words import moment, plain
 from domain.alert import Alert, Level
 from domain.assessment import Sentiment
 from domain.errors import StoreError
@@ -66,7 +67,7 @@ class Evidence:
         """
         view = self._frame(alert, incident)
         if not alert.brand:
-            return replace(view, unknowns=(), next_step=None)
+            return replace(view, facts=self._crawls(alert.source))
         view = replace(view, next_step=self._next_step(alert, incident, now=now))
         try:
             return self._with_posts(view, now=now)
@@ -108,6 +109,17 @@ class Evidence:
             lines = tuple(post_line(pick, found, self._platforms) for pick in chosen)
             view = replace(view, posts=lines, spread=spread_of(found, self._platforms))
         return replace(view, unknowns=self._doubts(view, found, total, now=now))
+
+    def _crawls(self, source: str) -> tuple[str, ...]:
+        """How the last crawl of a source ended, and when one last saw anything."""
+        last = self._ledger.source_runs.last().get(source)
+        seeing = self._ledger.source_runs.last_seeing().get(source)
+        facts = [f"上次看得见：{moment(seeing)}" if seeing else "从未成功采集过"]
+        if last:
+            detail = f"，{plain(last.detail)}" if last.detail else ""
+            facts.append(f"最近一次采集：{moment(last.ended_at)} 结束，{last.outcome.word}{detail}")
+        facts.append(f"查看全部数据源：yujing status；马上再采一次：yujing crawl {source}")
+        return tuple(facts)
 
     def _series_topic(self, alert: Alert) -> str:
         """The topic of the series that the alert's numbers come from; empty for the whole brand."""

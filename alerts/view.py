@@ -176,4 +176,6 @@ class AlertView:
     spread: Spread | None = None
     next_step: NextStep | None = None
     unknowns: tuple[str, ...] = ()
+    facts: tuple[str, ...] = ()
+    """How the crawls of a blind source ended, for an operator alert."""
     companions: tuple[Companion, ...] = field(default_factory=tuple)

@@ -1,0 +1,220 @@
+"""From alerts to the outbox: the ordered stages, on one screen.
+
+    route → silence → recall → dedupe → group → cool down → escalate → recover → quiet hours → write → enqueue
+
+Order of the changes that outlive a crash: waiting mails that are replaced are dropped, the new mail is enqueued,
+then the revision is marked handled. Killed anywhere in between, the revision comes back; its notification id is
+the same, so it is found in the outbox and stops. Two pipelines at once end the same way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from alerts.envelope import Cause, Decision, Envelope, Why
+from alerts.evidence import Evidence
+from alerts.render import Writer
+from alerts.stages import (
+    GROUPED,
+    Cooling,
+    Deduping,
+    Escalating,
+    Grouping,
+    Quieting,
+    Recalling,
+    Recovering,
+    Routing,
+    Silencing,
+    Stage,
+    decide,
+    newest,
+)
+from alerts.view import AlertView
+from config.settings import Route
+from domain.alert import Alert, Level
+from domain.errors import DeliveryError, YujingError
+from domain.incident import Incident, TimelineEvent
+from store.ledger import Ledger, Notification
+
+ACTOR = "rule:alerts"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outcome:
+    """What one run did."""
+
+    enqueued: tuple[Notification, ...]
+    decisions: tuple[Decision, ...]
+    """Every stage's, in order; the last one of an alert and recipient is what became of it."""
+    handled: int
+    """Revisions that will not come back."""
+
+
+class Pipeline:
+    """Turns pending alert revisions into notifications; safe to run twice, and by two processes at once."""
+
+    def __init__(
+        self,
+        *,
+        ledger: Ledger,
+        routes: Sequence[Route],
+        plan_of: Callable[[str], str],
+        evidence: Evidence,
+        writer: Writer,
+    ) -> None:
+        """``plan_of``: plan id of a topic id, empty when there is none."""
+        self._ledger = ledger
+        self._routing = Routing(routes=routes, plan_of=plan_of)
+        self._evidence = evidence
+        self._writer = writer
+
+    def stages(self, *, wait: bool = True) -> tuple[Stage, ...]:
+        """The stages after routing, in order."""
+        return (
+            Silencing(self._ledger.silences),
+            Recalling(self._ledger.outbox),
+            Deduping(),
+            Grouping(wait=wait),
+            Cooling(),
+            Escalating(),
+            Recovering(),
+            Quieting(),
+        )
+
+    def run(self, pending: Sequence[Alert], *, now: datetime, wait: bool = True) -> Outcome:
+        """Handle the revisions of ``ledger.alerts.pending()``.
+
+        ``wait=False`` does not hold new alerts for their group: for runs that nothing follows (``--once``).
+        Raises ``StoreError`` when the ledger refuses; what was done until then stays done, the rest comes back.
+        """
+        latest = newest(pending)
+        incidents = {alert.id: self._incident(alert) for alert in latest.values()}
+        decisions = [_superseded(alert) for alert in pending if alert != latest[alert.id]]
+        envelopes: list[Envelope] = []
+        for alert in latest.values():
+            addressed = self._routing.address(alert, incidents[alert.id], now=now)
+            envelopes += addressed.envelopes
+            decisions += addressed.decisions
+        for stage in self.stages(wait=wait):
+            passed = stage(envelopes, now=now)
+            envelopes = list(passed.envelopes)
+            decisions += passed.decisions
+        enqueued, last = self._enqueue(envelopes, now=now)
+        decisions += last
+        back = {decision.alert for decision in decisions if not decision.why.final}
+        done = [alert for alert in pending if alert.id not in back]
+        handled = sum(self._settle(alert, incidents[alert.id], decisions, now=now) for alert in done)
+        return Outcome(enqueued=tuple(enqueued), decisions=tuple(decisions), handled=handled)
+
+    def _incident(self, alert: Alert) -> Incident | None:
+        """The incident that holds the alert, an open one first; else the open one of its brand and lead topic."""
+        if not alert.brand:
+            return None
+        known = sorted(self._ledger.incidents.find(brand=alert.brand), key=lambda i: not i.status.open)
+        holding = [incident for incident in known if alert.id in incident.alerts]
+        alike = [i for i in known if i.status.open and i.topic == alert.lead_topic]
+        return next(iter((*holding, *alike)), None)
+
+    def _enqueue(
+        self, envelopes: Iterable[Envelope], *, now: datetime
+    ) -> tuple[list[Notification], list[Decision]]:
+        enqueued: list[Notification] = []
+        decisions: list[Decision] = []
+        views: dict[str, AlertView] = {}
+        for envelope in envelopes:
+            alert = envelope.alert
+            try:
+                if alert.id not in views:
+                    views[alert.id] = self._evidence.collect(alert, envelope.incident, now=now)
+                mail = self._write(views[alert.id], envelope, now=now)
+            except YujingError as error:
+                bad = isinstance(error, DeliveryError)
+                why = Why.BAD_ADDRESS if bad else Why.POSTPONED
+                decisions += [decide("write", why, e, str(error)) for e in (envelope, *envelope.companions)]
+                continue
+            self._put(mail, envelope, now=now)
+            enqueued.append(mail)
+            decisions.append(decide("enqueue", Why.ENQUEUED, envelope, mail.subject))
+        return enqueued, decisions
+
+    def _write(self, view: AlertView, envelope: Envelope, *, now: datetime) -> Notification:
+        companions = [*(other.alert for other in envelope.companions), *self._carried(envelope)]
+        shown = tuple(self._evidence.companion(alert) for alert in companions)
+        letter = self._writer.write(replace(view, companions=shown), envelope, now=now)
+        return replace(
+            _row(envelope, now=now), subject=letter.subject, body=letter.body, message_id=letter.message_id
+        )
+
+    def _carried(self, envelope: Envelope) -> list[Alert]:
+        """Alerts grouped into a mail of this thread that is taken back unread: this mail tells them instead."""
+        if not envelope.unread:
+            return []
+        held = {f"{GROUPED}{ident}" for ident in envelope.unread}
+        rows = self._ledger.outbox.find(recipient=envelope.recipient, state="dropped", limit=200)
+        told = {envelope.alert.id, *(other.alert.id for other in envelope.companions)}
+        found = [
+            self._ledger.alerts.get(row.alert) for row in rows if row.error in held and row.alert not in told
+        ]
+        return list(newest(alert for alert in found if alert is not None).values())
+
+    def _put(self, mail: Notification, envelope: Envelope, *, now: datetime) -> None:
+        for old in envelope.replaces:
+            self._ledger.outbox.drop(old.id, reason=f"replaced by {mail.id}", at=now)
+        grouped = [
+            replace(_row(other, now=now), subject=mail.subject, state="dropped", error=f"{GROUPED}{mail.id}")
+            for other in envelope.companions
+        ]
+        self._ledger.outbox.enqueue([mail, *grouped])
+
+    def _settle(
+        self, alert: Alert, incident: Incident | None, decisions: Sequence[Decision], *, now: datetime
+    ) -> bool:
+        if not self._ledger.alerts.handled(alert, at=now):
+            return False
+        if incident is not None:
+            self._ledger.incidents.note(_note(alert, incident, decisions, now=now))
+        return True
+
+
+def _superseded(alert: Alert) -> Decision:
+    return Decision(stage="pipeline", why=Why.SUPERSEDED, alert=alert.id, revision=alert.revision)
+
+
+def _row(envelope: Envelope, *, now: datetime) -> Notification:
+    alert = envelope.alert
+    return Notification(
+        id=envelope.id,
+        channel=envelope.route.channel,
+        recipient=envelope.recipient,
+        subject="",
+        body=b"",
+        alert=alert.id,
+        revision=alert.revision,
+        incident=envelope.incident.id if envelope.incident else "",
+        route=envelope.route.name,
+        created_at=now,
+        not_before=envelope.not_before,
+        level=Level.NONE if envelope.cause is Cause.RECOVERED else alert.level,
+    )
+
+
+def _note(alert: Alert, incident: Incident, decisions: Sequence[Decision], *, now: datetime) -> TimelineEvent:
+    """What became of a revision, by recipient, for the incident's timeline."""
+    last = {
+        decision.recipient: decision
+        for decision in decisions
+        if (decision.alert, decision.revision) == (alert.id, alert.revision)
+    }
+    sent = [who for who, decision in last.items() if decision.why in (Why.ENQUEUED, Why.GROUPED)]
+    stopped = {who or "-": decision.why.value for who, decision in last.items() if who not in sent}
+    reason = f"已排队通知 {len(sent)} 人" if sent else "没有发出通知"
+    return TimelineEvent(
+        incident=incident.id,
+        at=now,
+        actor=ACTOR,
+        kind="notified" if sent else "not_notified",
+        reason=reason,
+        after={"alert": alert.id, "revision": str(alert.revision), "to": ", ".join(sorted(sent)), **stopped},
+    )

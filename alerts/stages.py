@@ -1,0 +1,327 @@
+"""The stages between an alert and a mail; each does one thing and names its reasons.
+
+A stage takes the envelopes that came so far and gives back those that go on, with a decision for every envelope
+that it stopped or changed. The order is in ``pipeline.py``.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from alerts.envelope import Cause, Decision, Envelope, Why
+from alerts.routes import miss, quiet_until
+from config.settings import Route
+from domain.alert import Alert, AlertState, Change, Level
+from domain.incident import Incident, IncidentStatus
+from store.ledger import Notification, Outbox, Silence, Silences
+
+GROUPED = "grouped:"
+"""Begins the ``error`` of a dropped notification that was told in another one's mail."""
+
+
+RECALLED = 100
+"""Mails of a thread looked at, newest first."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Passed:
+    """What a stage lets through, and what it decided."""
+
+    envelopes: tuple[Envelope, ...]
+    decisions: tuple[Decision, ...] = ()
+
+
+class Stage(Protocol):
+    """One step; calling it changes nothing outside."""
+
+    def __call__(self, envelopes: Sequence[Envelope], *, now: datetime) -> Passed:
+        """Stop, change or pass on envelopes."""
+
+
+def decide(stage: str, why: Why, envelope: Envelope, detail: str = "") -> Decision:
+    """A decision about one envelope."""
+    return Decision(
+        stage=stage,
+        why=why,
+        alert=envelope.alert.id,
+        revision=envelope.alert.revision,
+        route=envelope.route.name,
+        recipient=envelope.recipient,
+        detail=detail,
+    )
+
+
+class Routing:
+    """Alerts to envelopes: one for each route that wants it and each of its recipients."""
+
+    name = "route"
+
+    def __init__(self, *, routes: Sequence[Route], plan_of: Callable[[str], str]) -> None:
+        self._routes = routes
+        self._plan_of = plan_of
+
+    def address(self, alert: Alert, incident: Incident | None, *, now: datetime) -> Passed:
+        """Envelopes in the order of the routes; a decision for each, or one that no route wants it."""
+        envelopes = tuple(
+            Envelope(alert=alert, incident=incident, route=route, recipient=recipient, not_before=now)
+            for route in self._routes
+            if not miss(route, alert, plan_of=self._plan_of)
+            for recipient in route.to
+        )
+        decisions = tuple(decide(self.name, Why.ROUTED, envelope) for envelope in envelopes)
+        if not envelopes:
+            misses = ", ".join(f"{r.name}: {miss(r, alert, plan_of=self._plan_of)}" for r in self._routes)
+            nobody = Decision(
+                stage=self.name, why=Why.NO_ROUTE, alert=alert.id, revision=alert.revision, detail=misses
+            )
+            decisions = (nobody,)
+        return Passed(envelopes=envelopes, decisions=decisions)
+
+
+class Silencing:
+    """Stops what a person muted: 静默 below its level, 误报 until the level rises above what it was."""
+
+    name = "silence"
+
+    def __init__(self, silences: Silences) -> None:
+        self._silences = silences
+
+    def __call__(self, envelopes: Sequence[Envelope], *, now: datetime) -> Passed:
+        active = self._silences.active(now)
+        kept, decisions = [], []
+        for envelope in envelopes:
+            silence = next((s for s in active if _silences(s, envelope.alert)), None)
+            if silence:
+                detail = f"{silence.id} by {silence.created_by}"
+                decisions.append(decide(self.name, Why.SILENCED, envelope, detail))
+            elif _called_false(envelope):
+                decisions.append(decide(self.name, Why.FALSE_ALARM, envelope, envelope.thread))
+            else:
+                kept.append(envelope)
+        return Passed(envelopes=tuple(kept), decisions=tuple(decisions))
+
+
+def _silences(silence: Silence, alert: Alert) -> bool:
+    brand = not silence.brand or silence.brand == alert.brand
+    topic = not silence.topic or silence.topic in alert.topics
+    return brand and topic and alert.level < silence.below
+
+
+def _called_false(envelope: Envelope) -> bool:
+    incident = envelope.incident
+    called = incident is not None and incident.status is IncidentStatus.FALSE_ALARM
+    return called and incident is not None and envelope.alert.level <= incident.level
+
+
+class Recalling:
+    """Looks up what this recipient was told about this incident, and what waits to be told."""
+
+    name = "recall"
+
+    def __init__(self, outbox: Outbox) -> None:
+        self._outbox = outbox
+
+    def __call__(self, envelopes: Sequence[Envelope], *, now: datetime) -> Passed:
+        return Passed(envelopes=tuple(map(self._recall, envelopes)))
+
+    def _recall(self, envelope: Envelope) -> Envelope:
+        ident, who = envelope.incident, envelope.recipient
+        mails = self._outbox.find(alert=envelope.alert.id, recipient=who, limit=RECALLED)
+        if ident is not None:
+            mails += self._outbox.find(incident=ident.id, recipient=who, limit=RECALLED)
+        unique = {mail.id: mail for mail in mails}
+        ordered = sorted(unique.values(), key=lambda mail: (mail.created_at, mail.revision))
+        told = tuple(mail for mail in ordered if was_told(mail))
+        mine = [mail for mail in told if mail.alert == envelope.alert.id]
+        last = max((ordered.index(mail) for mail in told), default=-1)
+        return replace(
+            envelope,
+            told=told,
+            replaces=tuple(mail for mail in ordered if mail.state == "waiting"),
+            unread=tuple(mail.id for mail in ordered[last + 1 :] if mail.state in ("waiting", "dropped")),
+            enqueued=any(_same(mail, envelope.alert) for mail in ordered),
+            was=mine[-1].level if mine else Level.NONE,
+            cause=_cause(envelope.alert, mine[-1].level if mine else None),
+        )
+
+
+def was_told(mail: Notification) -> bool:
+    """The recipient has it: sent, or told in the mail of a graver alert."""
+    return mail.state == "sent" or (mail.state == "dropped" and mail.error.startswith(GROUPED))
+
+
+def told_at(mail: Notification) -> datetime:
+    """When the recipient had it."""
+    return mail.sent_at or max(mail.created_at, mail.not_before)
+
+
+def _same(mail: Notification, alert: Alert) -> bool:
+    return (mail.alert, mail.revision) == (alert.id, alert.revision)
+
+
+def _cause(alert: Alert, was: Level | None) -> Cause:
+    if over(alert):
+        return Cause.RECOVERED
+    if was is None:
+        return Cause.NEW
+    if alert.level == was:
+        return Cause.UPDATE
+    return Cause.ESCALATED if alert.level > was else Cause.LOWERED
+
+
+def over(alert: Alert) -> bool:
+    """The alert has ended."""
+    return alert.change is Change.RECOVERED or alert.state is AlertState.RESOLVED
+
+
+class Deduping:
+    """One mail a person and revision: what is in the outbox already, or reaches them by another route, stops."""
+
+    name = "dedupe"
+
+    def __call__(self, envelopes: Sequence[Envelope], *, now: datetime) -> Passed:
+        kept: dict[tuple[str, str], Envelope] = {}
+        decisions = []
+        for envelope in envelopes:
+            key = (envelope.alert.id, envelope.recipient.casefold())
+            if envelope.enqueued:
+                decisions.append(decide(self.name, Why.ALREADY_ENQUEUED, envelope))
+            elif key in kept:
+                detail = kept[key].route.name
+                decisions.append(decide(self.name, Why.SAME_RECIPIENT, envelope, detail))
+            else:
+                kept[key] = envelope
+        return Passed(envelopes=tuple(kept.values()), decisions=tuple(decisions))
+
+
+class Grouping:
+    """One mail where several would tell the same person of the same brand at once.
+
+    Alerts of one incident always share a mail; new alerts of one brand do, under the gravest of them. A first
+    mail below red waits ``group_wait_s`` from its alert's birth for companions; ``wait=False`` ends the waiting.
+    """
+
+    name = "group"
+
+    def __init__(self, *, wait: bool = True) -> None:
+        self._wait = wait
+
+    def __call__(self, envelopes: Sequence[Envelope], *, now: datetime) -> Passed:
+        groups: dict[tuple[str, str], list[Envelope]] = defaultdict(list)
+        for envelope in envelopes:
+            fresh = envelope.cause is Cause.NEW and not envelope.told and not envelope.operator
+            about = f"brand {envelope.alert.brand}" if fresh else f"thread {envelope.thread}"
+            groups[about, envelope.recipient.casefold()].append(envelope)
+        kept: list[Envelope] = []
+        decisions: list[Decision] = []
+        for members in groups.values():
+            lead, *rest = sorted(members, key=_gravest_first)
+            until = min(e.alert.first_at for e in members) + timedelta(seconds=lead.route.group_wait_s)
+            fresh = lead.cause is Cause.NEW and not lead.told
+            if self._wait and fresh and now < until and lead.alert.level < Level.RED:
+                decisions += [decide(self.name, Why.GROUP_WAIT, e, until.isoformat()) for e in members]
+                continue
+            kept.append(_joined(lead, rest))
+            decisions += [decide(self.name, Why.GROUPED, other, lead.alert.id) for other in rest]
+        return Passed(envelopes=tuple(kept), decisions=tuple(decisions))
+
+
+def _gravest_first(envelope: Envelope) -> tuple[bool, int, float, str]:
+    alert = envelope.alert
+    return (over(alert), -alert.level, -alert.score, alert.id)
+
+
+def _joined(lead: Envelope, rest: Sequence[Envelope]) -> Envelope:
+    mails = {mail.id: mail for envelope in (lead, *rest) for mail in envelope.replaces}
+    unread = dict.fromkeys(ident for envelope in (lead, *rest) for ident in envelope.unread)
+    return replace(lead, companions=tuple(rest), replaces=tuple(mails.values()), unread=tuple(unread))
+
+
+class Cooling:
+    """At most one mail an incident in ``cooldown_min``: what comes sooner waits for the window's end."""
+
+    name = "cool_down"
+
+    def __call__(self, envelopes: Sequence[Envelope], *, now: datetime) -> Passed:
+        kept, decisions = [], []
+        for envelope in envelopes:
+            end = _window_end(envelope)
+            if end is not None and end > now:
+                decisions.append(decide(self.name, Why.COOLING, envelope, end.isoformat()))
+                kept.append(replace(envelope, not_before=end))
+            else:
+                kept.append(envelope)
+        return Passed(envelopes=tuple(kept), decisions=tuple(decisions))
+
+
+def _window_end(envelope: Envelope) -> datetime | None:
+    if not envelope.told:
+        return None
+    return max(map(told_at, envelope.told)) + timedelta(minutes=envelope.route.cooldown_min)
+
+
+class Escalating:
+    """A level above the one last told about this incident breaks the cool-down."""
+
+    name = "escalate"
+
+    def __call__(self, envelopes: Sequence[Envelope], *, now: datetime) -> Passed:
+        kept, decisions = [], []
+        for envelope in envelopes:
+            last = envelope.told[-1].level if envelope.told else envelope.alert.level
+            if envelope.cause is not Cause.RECOVERED and envelope.alert.level > last:
+                detail = f"{last.id} → {envelope.alert.level.id}"
+                decisions.append(decide(self.name, Why.LEVEL_ROSE, envelope, detail))
+                kept.append(replace(envelope, not_before=now))
+            else:
+                kept.append(envelope)
+        return Passed(envelopes=tuple(kept), decisions=tuple(decisions))
+
+
+class Recovering:
+    """The end is told to those who were told, or were about to be told, of the beginning."""
+
+    name = "recover"
+
+    def __call__(self, envelopes: Sequence[Envelope], *, now: datetime) -> Passed:
+        kept, decisions = [], []
+        for envelope in envelopes:
+            if envelope.cause is not Cause.RECOVERED:
+                kept.append(envelope)
+            elif envelope.told or envelope.unread:
+                decisions.append(decide(self.name, Why.RECOVERED, envelope))
+                kept.append(envelope)
+            else:
+                decisions.append(decide(self.name, Why.NEVER_TOLD, envelope))
+        return Passed(envelopes=tuple(kept), decisions=tuple(decisions))
+
+
+class Quieting:
+    """At night, mails below the route's level wait for the morning."""
+
+    name = "quiet_hours"
+
+    def __call__(self, envelopes: Sequence[Envelope], *, now: datetime) -> Passed:
+        kept, decisions = [], []
+        for envelope in envelopes:
+            quiet = envelope.route.quiet_hours
+            until = quiet_until(quiet, envelope.not_before)
+            if until and quiet and envelope.alert.level < Level.of(quiet.from_level):
+                decisions.append(decide(self.name, Why.QUIET_HOURS, envelope, until.isoformat()))
+                kept.append(replace(envelope, not_before=until))
+            else:
+                kept.append(envelope)
+        return Passed(envelopes=tuple(kept), decisions=tuple(decisions))
+
+
+def newest(alerts: Iterable[Alert]) -> dict[str, Alert]:
+    """The newest revision of each alert id."""
+    found: dict[str, Alert] = {}
+    for alert in alerts:
+        if alert.id not in found or alert.revision > found[alert.id].revision:
+            found[alert.id] = alert
+    return found
