@@ -5,15 +5,21 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+from datetime import datetime
+from email import policy
 from email.message import EmailMessage
+from email.utils import make_msgid
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
 
+from app.clock import wall
 from app.first_config import Answers, parse_source, write_config
+from config.settings import Smtp
 from domain.errors import DeliveryError, UsageError, YujingError
+from store.ledger import Notification
 
 EXAMPLE = (
     "例：yujing init --name 云桥金融 --alias 云桥 --competitor 安穗理财 --source weibo --source guba=600000 "
@@ -81,7 +87,7 @@ def command(
     _remember(home / "settings.env", variables)
     print(f"配置已写到 {folder}，每一项都有注释；连接设置在 {home / 'settings.env'}")
     if test_mail:
-        _send(answers, environment)
+        _send(answers, environment.smtp, now=wall())
     print("下一步：yujing check（检查配置）→ yujing up（启动服务）→ yujing status（看数据源是否正常）")
     if not answers.sources:
         print(
@@ -128,22 +134,39 @@ def _remember(path: Path, variables: dict[str, str]) -> None:
         out.writelines(lines)
 
 
-def _send(answers: Answers, environment: object) -> None:
+def _send(answers: Answers, smtp: Smtp, *, now: datetime) -> None:
     from app.wire import mail_channel
 
-    message = EmailMessage()
-    message["From"] = environment.smtp.sender  # type: ignore[attr-defined]
-    message["To"] = ", ".join(answers.recipients)
-    message["Subject"] = f"【测试】舆警已为「{answers.name}」准备好"
-    message.set_content(
-        f"这是一封测试邮件。\n\n舆警将监测「{answers.name}」"
-        f"（别名：{'、'.join(answers.aliases) or '无'}；竞品：{'、'.join(answers.competitors) or '无'}）。\n"
-        "出现异常时，您会在这个邮箱收到预警：级别、一句话原因、网友的原话、24 小时曲线、建议的预案。\n"
-    )
-    channel = mail_channel(environment)  # type: ignore[arg-type]
+    subject = f"【测试】舆警已为「{answers.name}」准备好"
+    channel = mail_channel(smtp)
     for recipient in answers.recipients:
+        message = EmailMessage(policy=policy.SMTP)
+        message["From"], message["To"], message["Subject"] = smtp.sender, recipient, subject
+        message["Date"], message["Message-ID"] = now, make_msgid(domain=smtp.sender.rpartition("@")[2])
+        message.set_content(
+            f"这是一封测试邮件。\n\n舆警将监测「{answers.name}」"
+            f"（别名：{'、'.join(answers.aliases) or '无'}；竞品：{'、'.join(answers.competitors) or '无'}）。\n"
+            "出现异常时，您会在这个邮箱收到预警：级别、一句话原因、网友的原话、24 小时曲线、建议的预案。\n"
+        )
         try:
-            channel.send(recipient=recipient, message=message.as_bytes())
+            channel.send(_notification(recipient, subject, message, now=now))
         except DeliveryError as error:
             raise DeliveryError(f"配置已写好，但测试邮件没有发出：{error}") from error
     print(f"测试邮件已发给 {'、'.join(answers.recipients)}")
+
+
+def _notification(recipient: str, subject: str, message: EmailMessage, *, now: datetime) -> Notification:
+    return Notification(
+        id="init",
+        channel="email",
+        recipient=recipient,
+        subject=subject,
+        body=message.as_bytes(),
+        alert="",
+        revision=0,
+        incident="",
+        route="init",
+        created_at=now,
+        not_before=now,
+        message_id=message["Message-ID"],
+    )
