@@ -17,7 +17,7 @@ import typing
 from collections.abc import Callable
 from datetime import UTC, datetime
 from enum import Enum
-from functools import cache
+from functools import cache, partial
 from typing import Any, TypeVar
 
 from domain.alert import Level
@@ -62,7 +62,7 @@ def encode(noun: object) -> dict[str, Any]:
     for name, default, convert in _encoder(type(noun)):
         value = getattr(noun, name)
         if value != default:
-            result[name] = value if convert is None else convert(value)
+            result[name] = convert(value) if convert else value
     return result
 
 
@@ -70,7 +70,8 @@ def decode(kind: type[_NOUN], document: dict[str, Any]) -> _NOUN:
     """The dataclass of JSON values. Raises ``StoreError`` for a document of a newer version."""
     if document.get("v", VERSION) > VERSION:
         raise StoreError(f"存储中的 {kind.__name__} 由更新的版本写成：请升级")
-    fields = _decoder(kind)
+    known: Any = kind  # a class is hashable, whatever its instances are
+    fields = _decoder(known)
     values = {}
     for name, value in document.items():
         if name in fields:
@@ -103,18 +104,18 @@ def _cleaned(value: Any) -> Any:
 
 
 @cache
-def _encoder(kind: type) -> tuple[tuple[str, Any, _Convert | None], ...]:
+def _encoder(kind: Any) -> tuple[tuple[str, Any, _Convert | None], ...]:
     hints = typing.get_type_hints(kind)
     return tuple((field.name, _default(field), _writer(hints[field.name])) for field in _fields(kind))
 
 
 @cache
-def _decoder(kind: type) -> dict[str, _Convert | None]:
+def _decoder(kind: Any) -> dict[str, _Convert | None]:
     hints = typing.get_type_hints(kind)
     return {field.name: _reader(hints[field.name]) for field in _fields(kind)}
 
 
-def _fields(kind: type) -> tuple[dataclasses.Field[Any], ...]:
+def _fields(kind: Any) -> tuple[dataclasses.Field[Any], ...]:
     if not dataclasses.is_dataclass(kind):
         raise StoreError(f"{kind.__name__} 不是可以存储的名词")
     return dataclasses.fields(kind)
@@ -133,11 +134,9 @@ def _writer(hint: Any) -> _Convert | None:
     hint = _present(hint)
     origin = typing.get_origin(hint)
     if origin is tuple:
-        item = _writer(typing.get_args(hint)[0])
-        return list if item is None else lambda value: [item(each) for each in value]
+        return _each(_writer(typing.get_args(hint)[0]), list)
     if origin is dict:
-        item = _writer(typing.get_args(hint)[1])
-        return None if item is None else lambda value: {key: item(each) for key, each in value.items()}
+        return _values(_writer(typing.get_args(hint)[1]))
     if hint is datetime:
         return _optional(_from_time)
     if hint is float:
@@ -154,11 +153,9 @@ def _reader(hint: Any) -> _Convert | None:
     hint = _present(hint)
     origin = typing.get_origin(hint)
     if origin is tuple:
-        item = _reader(typing.get_args(hint)[0])
-        return tuple if item is None else lambda value: tuple([item(each) for each in value])
+        return _each(_reader(typing.get_args(hint)[0]), tuple)
     if origin is dict:
-        item = _reader(typing.get_args(hint)[1])
-        return None if item is None else lambda value: {key: item(each) for key, each in value.items()}
+        return _values(_reader(typing.get_args(hint)[1]))
     if hint is datetime:
         return _optional(datetime.fromisoformat)
     if hint is float:
@@ -167,7 +164,15 @@ def _reader(hint: Any) -> _Convert | None:
         return Level.of
     if isinstance(hint, type) and issubclass(hint, Enum):
         return _optional({member.value: member for member in hint}.__getitem__)
-    return _optional(lambda value: decode(hint, value)) if dataclasses.is_dataclass(hint) else None
+    return _optional(partial(decode, hint)) if dataclasses.is_dataclass(hint) else None
+
+
+def _each(convert: _Convert | None, gather: _Convert) -> _Convert:
+    return (lambda value: gather([convert(each) for each in value])) if convert else gather
+
+
+def _values(convert: _Convert | None) -> _Convert | None:
+    return (lambda value: {key: convert(each) for key, each in value.items()}) if convert else None
 
 
 def _present(hint: Any) -> Any:

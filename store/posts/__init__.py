@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -10,6 +10,7 @@ from typing import Protocol
 
 from domain.assessment import Assessment, Sentiment
 from domain.post import Engagement, Post
+from store.embedded import sqlite_path
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -83,13 +84,19 @@ class Count:
 
 
 class Posts(Protocol):
-    """Store of judged posts. Every method raises ``StoreError`` when the backend refuses."""
+    """Store of judged posts. Every method raises ``StoreError`` when the backend refuses.
+
+    What ``put`` returned for has reached the disk; texts come back with NUL and lone surrogates as U+FFFD.
+    A post belongs to the brands of its entities; where two entities are of one brand, the more negative
+    counts. A post without a story is its own story.
+    """
 
     def put(self, batch: Sequence[Judged]) -> None:
         """Insert or update, all or none.
 
-        The first ``published_at`` of an id stays. An older ``fetched_at`` than the stored one
-        changes nothing; a newer one replaces text, judgement and engagement; every distinct engagement is kept as a version.
+        The first ``published_at`` of an id stays, and with it ``date_only``. An older ``fetched_at`` than the
+        stored one changes nothing; the same (a new judgement) or a newer one replaces text, judgement and
+        engagement; an engagement that differs from the newest version becomes a version.
         """
 
     def known(self, ids: Sequence[str]) -> Mapping[str, Judged]:
@@ -148,3 +155,14 @@ class Posts(Protocol):
 
     def close(self) -> None:
         """Release files and connections."""
+
+
+def open_posts(url: str, *, segment: Callable[[str], list[str]]) -> Posts:
+    """The posts at an address: ``sqlite:///path``; ``segment`` cuts texts and questions into words.
+
+    Raises ``ConfigError`` for another scheme, ``StoreError``.
+    """
+    path = sqlite_path(url, "帖子库 YUJING_POSTS_URL ")
+    from store.posts.sqlite import SqlitePosts
+
+    return SqlitePosts(path, segment)

@@ -1,0 +1,125 @@
+"""A judged post as rows of the tables in ``schema.py``."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+
+from domain.assessment import Assessment, EntityJudgement, Sentiment
+from domain.post import Engagement, Post
+from store.codec import clean, dumps
+from store.embedded import from_micros, micros
+from store.posts import Judged
+
+POLARITY = {Sentiment.NEGATIVE: -1, Sentiment.NEUTRAL: 0, Sentiment.POSITIVE: 1}
+LARGEST = (1 << 63) - 1
+"""What an integer column holds; a counter beyond it is nonsense, yet must not stop the batch."""
+
+PostRow = tuple[int, str, int, int, int, str, str, str, float, bytes]
+MentionRow = tuple[str, str, int, int, int, float, float, int, str, str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What is remembered of a stored post when it comes again."""
+
+    n: int
+    published: int
+    date_only: int
+    fetched: int
+    digest: bytes
+
+
+def digest(post: Post) -> bytes:
+    """Changes when the words of a post change."""
+    return hashlib.blake2b(post.whole.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+
+
+def dated(post: Post, stored: Stored | None) -> Post:
+    """The post under the date that was stored first."""
+    if stored is None or (stored.published, stored.date_only) == (micros(post.published_at), post.date_only):
+        return post
+    return replace(post, published_at=from_micros(stored.published), date_only=bool(stored.date_only))
+
+
+def post_row(n: int, judged: Judged) -> PostRow:
+    """Row of ``posts``."""
+    post = judged.post
+    return (
+        n,
+        clean(post.id),
+        micros(post.published_at),
+        micros(post.fetched_at),
+        int(post.date_only),
+        clean(post.platform),
+        clean(post.source),
+        story(judged),
+        judged.assessment.influence,
+        digest(post),
+    )
+
+
+def document_row(n: int, tokens: str, judged: Judged) -> tuple[int, str, str, str]:
+    """Row of ``documents``."""
+    return n, tokens, dumps(judged.post), dumps(judged.assessment)
+
+
+def engagement_row(n: int, post: Post) -> tuple[int, ...]:
+    """Row of ``engagements``."""
+    return n, micros(post.fetched_at), *counters(post.engagement)
+
+
+def counters(engagement: Engagement) -> tuple[int, int, int, int]:
+    """Reposts, comments, likes, views, as a column holds them."""
+    values = (engagement.reposts, engagement.comments, engagement.likes, engagement.views)
+    reposts, comments, likes, views = (min(value, LARGEST) for value in values)
+    return reposts, comments, likes, views
+
+
+def mention_rows(n: int, judged: Judged) -> list[MentionRow]:
+    """Rows of ``mentions``: the post and each of its brands, as a whole and by topic."""
+    post, assessment = judged.post, judged.assessment
+    stances = {"": ""}
+    for topic in assessment.topics:
+        stances.setdefault(clean(topic.id), topic.stance.value)
+    own = (POLARITY[assessment.sentiment], assessment.probabilities.get(Sentiment.NEGATIVE, 0.0))
+    judgements = {"": own} | {
+        brand: (POLARITY[entity.sentiment], entity.negative) for brand, entity in brands(assessment).items()
+    }
+    published, platform, group = micros(post.published_at), clean(post.platform), story(judged)
+    return [
+        (
+            brand,
+            topic,
+            published,
+            n,
+            sentiment,
+            negative,
+            assessment.influence,
+            int(post.date_only),
+            stance,
+            platform,
+            group,
+        )
+        for brand, (sentiment, negative) in judgements.items()
+        for topic, stance in stances.items()
+    ]
+
+
+def brands(assessment: Assessment) -> dict[str, EntityJudgement]:
+    """The judgement towards each brand; of two entities of one brand the more negative."""
+    found: dict[str, EntityJudgement] = {}
+    for entity in assessment.entities:
+        brand = clean(entity.brand)
+        if brand and (brand not in found or _worse(entity, found[brand])):
+            found[brand] = entity
+    return found
+
+
+def story(judged: Judged) -> str:
+    """The post's story; its own id when it has none."""
+    return clean(judged.assessment.story or judged.post.id)
+
+
+def _worse(one: EntityJudgement, other: EntityJudgement) -> bool:
+    return (-POLARITY[one.sentiment], one.negative) > (-POLARITY[other.sentiment], other.negative)
