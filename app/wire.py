@@ -94,7 +94,7 @@ class App:
         """The judged posts."""
         from store.posts import open_posts
 
-        return self._open(open_posts(self.environment.posts_url, segment=lambda t: self.segmenter.tokens(t)))
+        return self._open(open_posts(self.environment.posts_url, segment=self.segmenter.tokens))
 
     @cached_property
     def ledger(self) -> Ledger:
@@ -166,7 +166,7 @@ class App:
             evidence=Evidence(
                 posts=self.posts,
                 ledger=self.ledger,
-                band=lambda *asked: self.watch.band(*asked),
+                band=self.watch.band,
                 plan_for=settings.plan_for,
                 brands={brand.id: brand.name for brand in settings.brands},
                 brand_words={b.id: (b.name, *b.aliases, *b.products) for b in settings.brands},
