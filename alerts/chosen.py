@@ -19,7 +19,7 @@ SUSPECT = 0.5
 """``Assessment.coordination`` from which a post counts as suspected."""
 FEWEST_COPIES = 3
 """Copies of one story by suspected posts that are evidence worth telling."""
-_TIERS = {Tier.CENTRAL_MEDIA: "中央或财经媒体、机关", Tier.REGIONAL_MEDIA: "地方媒体", Tier.BIG_V: "大 V"}
+_TIERS = {Tier.CENTRAL_MEDIA: "媒体/机关", Tier.REGIONAL_MEDIA: "地方媒体", Tier.BIG_V: "大 V"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -95,12 +95,9 @@ def post_line(pick: Pick, found: Sequence[Judged], platforms: Mapping[str, str])
 
 
 def _weight(author: Author) -> str:
-    parts = [_TIERS.get(author.tier, "")]
-    if author.verified:
-        parts.insert(0, "认证")
-    if author.followers is not None:
-        parts.append(followers(author.followers))
-    return " · ".join(part for part in parts if part)
+    kind = ("认证" if author.verified else "") + _TIERS.get(author.tier, "账号" if author.verified else "")
+    known = followers(author.followers) if author.followers is not None else ""
+    return " · ".join(part for part in (kind, known) if part)
 
 
 def _reach(engagement: Engagement) -> str:

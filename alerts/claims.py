@@ -25,7 +25,8 @@ VOCABULARY = 40
 """Shared words looked at."""
 
 _SENTENCE = re.compile(r"[^。！？!?；;\n…]+[。！？!?；;…]*")
-_CLAUSE = re.compile(r"[^，,：:、]+[，,：:、]*")
+_CLAUSE = re.compile(r"(?:[^，,：:]|(?<=\d)[,:](?=\d))+[，,：:]*")
+"""Up to a comma or colon, but not the one inside 31,000 or 15:07."""
 _QUESTION = re.compile(r"[？?]|[吗呢么]$")
 _LEANING = (
     "但",
@@ -67,7 +68,7 @@ def digest(found: Sequence[Judged], *, names: Sequence[str] = (), limit: int = 3
         claims.append(claim)
         covered |= reached
         used.update(claim.words)
-    return tuple(claims)
+    return tuple(sorted(claims, key=lambda claim: -claim.posts))
 
 
 def _asserts(judged: Judged) -> bool:
@@ -105,8 +106,9 @@ def _best(
         both = holders[first] & holders[second]
         gain = len({story[post] for post in both - covered})
         if gain >= 2:
-            ranked.append((-gain, first in used or second in used, first, second))
-    for _, _, first, second in sorted(ranked):
+            shared = len(holders[first]) + len(holders[second])
+            ranked.append((-gain, first in used or second in used, -shared, first, second))
+    for *_, first, second in sorted(ranked):
         both = holders[first] & holders[second]
         sentence = _clearest([j for j in pool if j.post.id in both - covered], (first, second), holders)
         if sentence:

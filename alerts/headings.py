@@ -38,13 +38,18 @@ def subject_of(view: AlertView, envelope: Envelope) -> str:
     if envelope.operator:
         state = "已恢复采集" if envelope.cause is Cause.RECOVERED else "看不到新内容，数据不全"
         return f"{_tag(view, envelope)}{fit(plain(view.source), 30)} · {state}"
-    parts = [fit(plain(view.brand), 30), fit(plain(view.topic), 20), _rate(view)]
+    parts = [fit(plain(view.brand), 30), fit(short(view.topic), 20), _rate(view)]
     if envelope.cause is Cause.RECOVERED:
         minutes = (view.alert.at - view.alert.first_at).total_seconds() / 60
         parts.append(f"历时 {span(minutes)}")
     elif envelope.companions:
         parts.append(f"另有 {len(envelope.companions)} 项")
     return _tag(view, envelope) + " · ".join(part for part in parts if part)
+
+
+def short(topic: str) -> str:
+    """``提现困难`` for ``提现困难/兑付逾期``: the first of a topic's names."""
+    return plain(topic.split("/", maxsplit=1)[0])
 
 
 def _tag(view: AlertView, envelope: Envelope) -> str:
@@ -95,7 +100,7 @@ def _words(view: AlertView, envelope: Envelope) -> str:
 
 
 def _about(view: AlertView) -> str:
-    return " · ".join(part for part in (plain(view.brand), plain(view.topic)) if part)
+    return " · ".join(part for part in (plain(view.brand), short(view.topic)) if part)
 
 
 def _line(view: AlertView) -> str:

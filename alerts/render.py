@@ -20,11 +20,14 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 
 from alerts.charts import draw, summary
 from alerts.envelope import Cause, Envelope, message_id
-from alerts.headings import Bar, bar_of, subject_of
+from alerts.headings import Bar, bar_of, short, subject_of
 from alerts.view import AlertView, Claim, NextStep, Spread
 from alerts.words import clock, count, fit, local, moment, percent, plain, span, when
 from domain.alert import Level
 from domain.errors import DeliveryError
+
+PLATFORMS = 5
+"""Platforms named; the rest are added up."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -81,7 +84,7 @@ class Writer:
     def _chart(self, view: AlertView) -> bytes:
         if view.series is None or not view.series.hours:
             return b""
-        about = " · ".join(part for part in (plain(view.brand), plain(view.topic)) if part)
+        about = " · ".join(part for part in (plain(view.brand), short(view.topic)) if part)
         return self._draw(view.series, title=f"{fit(about, 24)}：每小时负面帖")
 
 
@@ -215,7 +218,9 @@ def _reasons(view: AlertView) -> list[str]:
 
 
 def _spread(spread: Spread, view: AlertView) -> list[str]:
-    places = "、".join(f"{name} {count(posts)}" for name, posts in spread.platforms)
+    places = "、".join(f"{name} {count(posts)}" for name, posts in spread.platforms[:PLATFORMS])
+    rest = sum(posts for _, posts in spread.platforms[PLATFORMS:])
+    places += f"、其他 {count(rest)}" if rest else ""
     unknown = f"，另 {count(spread.anonymous)} 条作者未知" if spread.anonymous else ""
     first = spread.first
     lines = [
