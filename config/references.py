@@ -6,12 +6,12 @@ import itertools
 import re
 import string
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 
-from config.document import Document, Key
+from config.document import Document, Key, Value
 from config.problems import near
-from config.settings import Brand, Route, Rules, Schedules, Source
-from config.validation import entries, salvage, written
+from config.settings import Rules, Schedules, Source
+from config.validation import entries, items, salvage, words, written
 
 PLACEHOLDERS = ("company", "time", "facts", "actions", "advice", "contact", "next_update")
 """What a holding statement may leave open."""
@@ -59,34 +59,35 @@ def _unique(document: Document, key: str, field: str) -> None:
 def _brands(document: Document) -> None:
     _unique(document, "brands", "id")
     owner: dict[str, tuple[int, str]] = {}
-    for index, brand in entries(document, "brands", Brand).items():
-        for path, name in _names(index, brand):
-            key = folded(name)
+    for index, brand in items(document, "brands").items():
+        names = dict(_names(brand))
+        for path, name in names.items():
+            at, key = ("brands", index, *path), folded(name)
             if len(key) < 2:
-                document.report(path, f"“{name}”太短，会误中普通文字，至少两个字")
+                document.report(at, f"“{name}”太短，会误中普通文字，至少两个字")
                 continue
-            other, where = owner.setdefault(key, (index, brand.name))
+            other, where = owner.setdefault(key, (index, str(brand.get("name", brand.get("id")))))
             if other != index:
-                document.report(path, f"“{name}”已属于品牌 {where}，两个品牌不能共用一个名字")
-        _exclusions(document, index, brand)
+                document.report(at, f"“{name}”已属于品牌 {where}，两个品牌不能共用一个名字")
+        _exclusions(document, index, brand, {folded(name) for name in names.values()})
 
 
-def _names(index: int, brand: Brand) -> Iterable[tuple[tuple[Key, ...], str]]:
-    yield ("brands", index, "name"), brand.name
+def _names(brand: dict[str, Value]) -> Iterator[tuple[tuple[Key, ...], str]]:
+    if isinstance(brand.get("name"), str):
+        yield ("name",), str(brand["name"])
     for field in ("aliases", "products"):
-        for number, name in enumerate(getattr(brand, field)):
-            yield ("brands", index, field, number), name
+        for number, name in words(brand, field).items():
+            yield (field, number), name
 
 
-def _exclusions(document: Document, index: int, brand: Brand) -> None:
-    names = {folded(name) for _, name in _names(index, brand)}
-    for number, word in enumerate(brand.not_in):
+def _exclusions(document: Document, index: int, brand: dict[str, Value], names: set[str]) -> None:
+    for number, word in words(brand, "not_in").items():
         at = ("brands", index, "not_in", number)
         if folded(word) in names:
             document.report(at, f"“{word}”就是这个品牌的名字，排除它会什么都匹配不到")
-        elif not any(name in folded(word) for name in names):
+        elif names and not any(name in folded(word) for name in names):
             document.report(at, f"“{word}”里没有这个品牌的任何名字，这一条不起作用")
-    for number, word in enumerate(brand.not_followed_by):
+    for number, word in words(brand, "not_followed_by").items():
         if not folded(word):
             document.report(("brands", index, "not_followed_by", number), "不能为空")
 
@@ -156,16 +157,17 @@ _WORDS = {"brands": "品牌", "topics": "主题", "plans": "预案"}
 
 def _routes(document: Document, known: Mapping[str, set[str]]) -> None:
     _unique(document, "routes", "name")
-    for index, route in entries(document, "routes", Route).items():
+    for index, route in items(document, "routes").items():
         at = ("routes", index)
         for field, ids in known.items():
-            for number, id_ in enumerate(getattr(route, field)):
+            for number, id_ in words(route, field).items():
                 if ids and id_ not in ids:
                     document.report((*at, field, number), f"没有{_WORDS[field]} {id_}", near(id_, ids))
-        for number, address in enumerate(route.to):
+        for number, address in words(route, "to").items():
             if not _EMAIL.fullmatch(address):
                 document.report((*at, "to", number), f"“{address}”不是邮箱地址")
-        if route.quiet_hours and route.quiet_hours.start == route.quiet_hours.end:
+        quiet = route.get("quiet_hours")
+        if isinstance(quiet, dict) and quiet.get("start") and quiet.get("start") == quiet.get("end"):
             document.report((*at, "quiet_hours", "end"), "开始和结束不能相同")
 
 

@@ -48,21 +48,30 @@ def salvage(value: Value, shape: type[Shape]) -> Shape | None:
 
 def entries(document: Document, key: str, shape: type[Shape]) -> dict[int, Shape]:
     """The items of a file's list that can be checked further, by their place in it."""
-    found = {index: salvage(item, shape) for index, item in enumerate(_items(document, key))}
+    found = {index: salvage(item, shape) for index, item in items(document, key).items()}
     return {index: model for index, model in found.items() if model is not None}
 
 
 def written(document: Document, key: str, field: str) -> dict[int, str]:
     """One text field of every item of a file's list, whether or not the item is otherwise right."""
-    found = {
-        index: item.get(field) for index, item in enumerate(_items(document, key)) if isinstance(item, dict)
-    }
+    found = {index: item.get(field) for index, item in items(document, key).items()}
     return {index: value for index, value in found.items() if isinstance(value, str)}
 
 
-def _items(document: Document, key: str) -> list[Value]:
-    items = document.value.get(key) if isinstance(document.value, dict) else None
-    return items if isinstance(items, list) else []
+def items(document: Document, key: str) -> dict[int, dict[str, Value]]:
+    """The items of a file's list that are mappings, by their place in it, right or not."""
+    found = document.value.get(key) if isinstance(document.value, dict) else None
+    if not isinstance(found, list):
+        return {}
+    return {index: item for index, item in enumerate(found) if isinstance(item, dict)}
+
+
+def words(item: dict[str, Value], field: str) -> dict[int, str]:
+    """The texts of a field that holds a list of them, by their place in it."""
+    found = item.get(field)
+    if not isinstance(found, list):
+        return {}
+    return {index: word for index, word in enumerate(found) if isinstance(word, str)}
 
 
 def _strictly(value: Value, shape: type[Shape]) -> Shape:
