@@ -29,6 +29,11 @@ class Stamp:
     """Aware UTC; noon in Asia/Shanghai when only the day is known."""
     date_only: bool = False
 
+    def iso(self) -> str:
+        """ISO 8601 at +08:00, or the date alone when only that is known."""
+        local = self.at.astimezone(SHANGHAI)
+        return local.date().isoformat() if self.date_only else local.isoformat(timespec="seconds")
+
 
 def parse_date(text: str, *, now: datetime) -> Stamp | None:
     """When a text says that something was published; None when it says nothing, nonsense or the future.

@@ -28,15 +28,26 @@ class Listing:
     detail: str = ""
     """Why, for anything but results; one Chinese line."""
     more: bool = False
-    """There is a next page."""
+    """There may be a next page."""
+    total: int | None = None
+    """Posts on all pages, where the site says so."""
+    bare: bool = False
+    """The frame of a list is there and holds nothing: on a later page, the end; on the first, no proof."""
 
     @classmethod
-    def of(cls, drafts: Iterable[Draft], rejects: Iterable[Reject] = (), *, more: bool = False) -> Listing:
+    def of(
+        cls,
+        drafts: Iterable[Draft],
+        rejects: Iterable[Reject] = (),
+        *,
+        more: bool = False,
+        total: int | None = None,
+    ) -> Listing:
         """A list that holds something; when nothing on it could be read, its format has changed."""
         drafts, rejects = tuple(drafts), tuple(rejects)
         if not drafts and rejects:
             return cls.changed(f"{len(rejects)} 条全部无法读取：{rejects[0].reason}", rejects)
-        return cls(outcome=Outcome.RESULTS, drafts=drafts, rejects=rejects, more=more)
+        return cls(outcome=Outcome.RESULTS, drafts=drafts, rejects=rejects, more=more, total=total)
 
     @classmethod
     def empty(cls, detail: str) -> Listing:
@@ -50,8 +61,13 @@ class Listing:
 
     @classmethod
     def changed(cls, detail: str, rejects: tuple[Reject, ...] = ()) -> Listing:
-        """Expected keys are missing: an empty list without proof is not calm."""
+        """Expected keys are missing."""
         return cls(outcome=Outcome.SCHEMA_CHANGED, detail=detail, rejects=rejects)
+
+    @classmethod
+    def unproved(cls, detail: str) -> Listing:
+        """An empty list without a word of the site that it is empty: not calm, but blind."""
+        return cls(outcome=Outcome.SCHEMA_CHANGED, detail=detail, bare=True)
 
 
 def of_status(status: int) -> Listing | None:
@@ -64,7 +80,9 @@ def of_status(status: int) -> Listing | None:
         return Listing(outcome=Outcome.UNREACHABLE, detail=f"网站出错（HTTP {status}）")
     if 300 <= status < 400:
         return Listing.changed(f"未跟随的跳转（HTTP {status}）")
-    return Listing.changed(f"地址不存在或不再接受请求（HTTP {status}）")
+    if status in (404, 410):
+        return Listing.unproved(f"地址不存在（HTTP {status}）")
+    return Listing.changed(f"网站不接受请求（HTTP {status}）")
 
 
 def walled(text: str) -> bool:

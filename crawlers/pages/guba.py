@@ -35,9 +35,9 @@ def parse(body: bytes, *, base_url: str, now: datetime, board: str = "", status:
     if not isinstance(rows, list):
         return Listing.changed("缺少 article_list.re")
     if not rows:
-        proved = member(listing, "count") is not None and count(member(listing, "count")) == 0
+        proved = words(member(listing, "count")).strip() == "0"
         return (
-            Listing.empty("本吧暂无帖子") if proved else Listing.changed("帖子列表为空，但没有写明总数为 0")
+            Listing.empty("本吧暂无帖子") if proved else Listing.unproved("帖子列表为空，但没有写明总数为 0")
         )
     drafts: dict[str, Draft] = {}
     rejects = []
@@ -47,7 +47,7 @@ def parse(body: bytes, *, base_url: str, now: datetime, board: str = "", status:
             rejects.append(Reject(reason="帖子缺少 post_id 或 post_title", raw=str(row)[:2000]))
         else:
             drafts.setdefault(draft.native_id, draft)
-    return Listing.of(drafts.values(), rejects, more=True)
+    return Listing.of(drafts.values(), rejects, more=True, total=count(member(listing, "count")) or None)
 
 
 def _draft(row: dict[str, Any], base_url: str, board: str, now: datetime) -> Draft | None:

@@ -43,7 +43,7 @@ def parse(body: bytes, *, base_url: str, now: datetime, status: int = 200) -> Li
     if not isinstance(rows, list):
         return Listing.changed("缺少 result.data.complaints")
     if not rows:
-        return Listing.empty("没有投诉") if proved else Listing.changed("投诉列表为空，但没有写明总数为 0")
+        return Listing.empty("没有投诉") if proved else Listing.unproved("投诉列表为空，但没有写明总数为 0")
     return _listing(rows, data, base_url, now)
 
 
@@ -58,7 +58,8 @@ def _listing(rows: list[Any], data: object, base_url: str, now: datetime) -> Lis
         else:
             drafts.setdefault(draft.native_id, draft)
     current, last = count(member(data, "pager", "current")), count(member(data, "pager", "page_amount"))
-    return Listing.of(drafts.values(), rejects, more=not (current and last) or current < last)
+    total = count(member(data, "pager", "item_count")) or None
+    return Listing.of(drafts.values(), rejects, more=not (current and last) or current < last, total=total)
 
 
 def _draft(main: dict[str, Any], author: object, base_url: str, now: datetime) -> Draft | None:

@@ -48,9 +48,9 @@ def parse(body: bytes, *, base_url: str, now: datetime, status: int = 200) -> Li
     drafts, rejects = _posts(cards, base_url, now)
     if drafts or rejects:
         return Listing.of(drafts, rejects, more=True)
-    if nothing or (total is not None and count(total) == 0 and words(total) == "0") or _says_empty(cards):
+    if nothing or words(total).strip() == "0" or _says_empty(cards):
         return Listing.empty("搜索结果为空")
-    return Listing.changed("结果页里没有任何帖子，也没有写明为空")
+    return Listing.unproved("结果页里没有任何帖子，也没有写明为空")
 
 
 def parse_long(body: bytes, *, status: int = 200) -> str:

@@ -1,0 +1,280 @@
+"""Posts that a team already has: files of another tool's export into the inbox."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from crawlers.dates import Stamp, from_epoch, parse_date
+from crawlers.draft import Draft, Reject, Unusable, tidy, to_post
+from crawlers.marks import Mark
+from crawlers.pages.json_body import MAX_COUNT, count
+from crawlers.privacy import mask
+from crawlers.rejects import Rejects
+from crawlers.rows import Row, read_rows
+from domain.errors import InputError, UsageError
+from domain.post import Engagement, Post, Tier
+from store.inbox import Inbox
+from store.ledger import SourceRuns
+
+SOURCE = "import"
+COLUMNS = ("id", "platform", "url", "author", "published_at", "title", "text")
+COUNTERS = ("reposts", "comments", "likes", "views")
+BATCH = 500
+SAID = 20
+"""Bad rows of a file that are said one by one; the others are counted."""
+
+_PLATFORM = re.compile(r"^[\w\-.:]{1,64}$")
+
+
+@dataclass(kw_only=True, slots=True)
+class ImportSummary:
+    """What came of an import; ``read = imported + duplicate + rejected``."""
+
+    read: int = 0
+    imported: int = 0
+    duplicate: int = 0
+    rejected: int = 0
+    unreadable: list[str] = field(default_factory=list)
+    """Files that could not be read, or not to their end."""
+
+
+def import_files(
+    paths: Sequence[Path],
+    *,
+    inbox: Inbox,
+    seen: SourceRuns,
+    columns: Mapping[str, str],
+    rejects: Rejects,
+    secret: bytes,
+    now: datetime,
+    say: Callable[[str], None],
+    progress: Callable[[int], None] = lambda _: None,
+) -> ImportSummary:
+    """Put the posts of files into the inbox.
+
+    ``columns`` maps our columns to theirs (``--map ours=theirs``); ``say`` gets one Chinese line for each thing
+    that is wrong, ``progress`` the rows read since the last call. Bad rows go to the rejects file, masked; the
+    rest is imported. Raises ``UsageError`` for an unknown column of ours, ``StoreError`` when a store refuses.
+    """
+    check_columns(columns)
+    summary = ImportSummary()
+    for path in paths:
+        one = _File(path, inbox, seen, columns, rejects, secret, now, say, summary)
+        try:
+            for row in read_rows(path):
+                one.take(row)
+                if summary.read % BATCH == 0:
+                    progress(BATCH)
+        except InputError as error:
+            say(str(error))
+            summary.unreadable.append(str(path))
+        one.end()
+    return summary
+
+
+def check_columns(columns: Mapping[str, str]) -> None:
+    """Raises ``UsageError`` naming a column of ours that does not exist."""
+    known = {*COLUMNS, *COUNTERS, *(f"engagement.{name}" for name in COUNTERS), "engagement"}
+    for ours in columns:
+        if ours not in known:
+            raise UsageError(f"--map：没有名为 {ours!r} 的列；可用：{'、'.join((*COLUMNS, *COUNTERS))}")
+
+
+class _File:
+    """One file on its way into the inbox, in batches."""
+
+    def __init__(
+        self,
+        path: Path,
+        inbox: Inbox,
+        seen: SourceRuns,
+        columns: Mapping[str, str],
+        rejects: Rejects,
+        secret: bytes,
+        now: datetime,
+        say: Callable[[str], None],
+        summary: ImportSummary,
+    ) -> None:
+        self.path, self._inbox, self._seen, self._columns = path, inbox, seen, columns
+        self._rejects, self._secret, self._now, self._say, self._sum = rejects, secret, now, say, summary
+        self._posts: dict[str, Post] = {}
+        self._bad: list[Reject] = []
+        self._rows = self._wrong = 0
+
+    def take(self, row: Row) -> None:
+        """Accept or reject one row."""
+        self._rows += 1
+        self._sum.read += 1
+        if row.values is None:
+            self._reject(Reject(reason=row.error, raw=row.raw, row=row.number))
+            return
+        try:
+            draft, platform = to_draft(row.values, self._columns, now=self._now)
+            post = to_post(
+                draft,
+                platform=platform,
+                source=SOURCE,
+                tier=Tier.USER,
+                secret=self._secret,
+                now=self._now,
+                first=None,
+            )
+        except Unusable as error:
+            self._reject(Reject(reason=str(error), raw=row.raw, row=row.number))
+            return
+        if post.id in self._posts:
+            self._sum.duplicate += 1
+            return
+        self._posts[post.id] = post
+        if len(self._posts) >= BATCH:
+            self._flush()
+
+    def end(self) -> None:
+        """Put the last batch and say what was wrong."""
+        self._flush()
+        if self._wrong > SAID:
+            self._say(f"{self.path}：另有 {self._wrong - SAID} 行未能导入")
+        if self._wrong:
+            self._say(f"{self.path}：{self._wrong} 行未能导入，已写入 {self._rejects.path(SOURCE)}")
+        elif not self._rows and str(self.path) not in self._sum.unreadable:
+            self._say(f"{self.path}：文件里没有数据行")
+
+    def _reject(self, reject: Reject) -> None:
+        self._sum.rejected += 1
+        self._wrong += 1
+        if self._wrong <= SAID:
+            self._say(f"{self.path} 第 {reject.row} 行：{mask(tidy(reject.reason))}")
+        self._bad.append(reject)
+        if len(self._bad) >= BATCH:
+            self._write_bad()
+
+    def _write_bad(self) -> None:
+        self._rejects.write(SOURCE, self._bad, now=self._now, file=str(self.path))
+        self._bad = []
+
+    def _flush(self) -> None:
+        """Known posts whose counters changed are put again, under the date they first had, and count as known."""
+        self._write_bad()
+        known = self._seen.seen(SOURCE, list(self._posts)) if self._posts else {}
+        put: list[Post] = []
+        for id_, post in self._posts.items():
+            mark = Mark.read(known[id_]) if id_ in known else None
+            self._sum.duplicate += id_ in known
+            self._sum.imported += id_ not in known
+            if mark is None or mark.engagement != post.engagement:
+                put.append(post)
+        if put:
+            self._inbox.put(put, now=self._now)
+            marks = {p.id: str(Mark(first=p.published_at, engagement=p.engagement)) for p in put}
+            self._seen.mark(SOURCE, marks, at=self._now)
+        self._posts = {}
+
+
+def to_draft(values: Mapping[str, Any], columns: Mapping[str, str], *, now: datetime) -> tuple[Draft, str]:
+    """(draft, platform) of a row. Raises ``Unusable`` saying which column is wrong and how."""
+
+    def value(ours: str) -> Any:
+        return _lookup(values, columns.get(ours, ours))
+
+    text = value("text")
+    if text is None or (isinstance(text, str) and not tidy(text)):
+        raise Unusable("缺少 text")
+    if not isinstance(text, str):
+        raise Unusable("text 不是文字")
+    platform = _word(value("platform"), "platform").lower() or SOURCE
+    if not _PLATFORM.match(platform):
+        raise Unusable("platform 含有不允许的字符")
+    author = _word(value("author"), "author")
+    draft = Draft(
+        native_id=_word(value("id"), "id")
+        or _digest(platform, author, str(value("published_at") or ""), text),
+        text=text,
+        title=_word(value("title"), "title"),
+        url=_word(value("url"), "url"),
+        author_name=author,
+        stamp=_stamp(value("published_at"), now),
+        engagement=_engagement(value),
+    )
+    return draft, platform
+
+
+def _lookup(values: Mapping[str, Any], name: str) -> Any:
+    """A column by its name, or by a dotted path into nested objects."""
+    if name in values:
+        return values[name]
+    found: Any = values
+    for part in name.split("."):
+        if not isinstance(found, Mapping) or part not in found:
+            return None
+        found = found[part]
+    return found
+
+
+def _word(value: Any, name: str) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        raise Unusable(f"{name} 不是文字")
+    return tidy(str(value)).replace("\n", " ")[:2000]
+
+
+def _digest(*parts: str) -> str:
+    """A stable id for a row without one: the same row is the same post whenever it is imported."""
+    joined = "\0".join(tidy(part) for part in parts).encode("utf-8", "replace")
+    return "h" + hashlib.sha256(joined).hexdigest()[:24]
+
+
+def _stamp(value: Any, now: datetime) -> Stamp | None:
+    if value is None or value == "":
+        return None
+    found = parse_date(value, now=now) if isinstance(value, str) else from_epoch(value, now=now)
+    if found is None:
+        raise Unusable(f"published_at 无法识别，或在未来：{str(value)[:40]}")
+    return found
+
+
+def _engagement(value: Callable[[str], Any]) -> Engagement:
+    whole = value("engagement")
+    if isinstance(whole, str) and not whole.strip():
+        whole = None
+    if whole is not None and not isinstance(whole, Mapping):
+        raise Unusable("engagement 不是对象")
+    counts: dict[str, int] = {}
+    for name in COUNTERS:
+        candidates: Iterable[Any] = ((whole or {}).get(name), value(f"engagement.{name}"), value(name))
+        counts[name] = _counter(next((c for c in candidates if c is not None), None), name)
+    return Engagement(**counts)
+
+
+def _counter(value: Any, name: str) -> int:
+    if value is None or (isinstance(value, str) and not value.strip()):
+        return 0
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise Unusable(f"engagement.{name} 不是数字")
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        number = float(count(value)) if count(value) or str(value).strip()[:1] == "0" else float("nan")
+    if number < 0:
+        raise Unusable(f"engagement.{name} 为负数")
+    if not number <= MAX_COUNT:
+        raise Unusable(f"engagement.{name} 不是合理的数字")
+    return int(number)
+
+
+def read_columns(pairs: Iterable[str]) -> dict[str, str]:
+    """``ours=theirs`` pairs of the command line. Raises ``UsageError`` for anything else."""
+    columns: dict[str, str] = {}
+    for pair in pairs:
+        ours, equals, theirs = pair.partition("=")
+        if not equals or not ours.strip() or not theirs.strip():
+            raise UsageError(f"--map 要写成 我们的列=对方的列，例如 text=正文；收到 {pair!r}")
+        columns[ours.strip()] = theirs.strip()
+    check_columns(columns)
+    return columns

@@ -1,0 +1,42 @@
+"""Marks left on what was seen: enough to know whether it changed, without keeping it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from domain.post import Engagement
+
+MAX_TRIES = 3
+"""Crawls that try to get the whole text of a post before its summary is taken for all there is."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Mark:
+    """What is remembered of a post that was put into the inbox."""
+
+    first: datetime
+    """Time of publication given at first sight; relative dates drift, this stays."""
+    engagement: Engagement
+    short: int = 0
+    """How often only part of its text could be had; 0: it is whole."""
+
+    @property
+    def settled(self) -> bool:
+        """Nothing is to be gained from fetching its text again."""
+        return self.short == 0 or self.short >= MAX_TRIES
+
+    def __str__(self) -> str:
+        e = self.engagement
+        return f"{self.first.isoformat()}|{e.reposts},{e.comments},{e.likes},{e.views}|{self.short}"
+
+    @classmethod
+    def read(cls, text: str) -> Mark | None:
+        """The mark of its ``str``; None for anything else, which then counts as unseen."""
+        try:
+            first, counts, short = text.split("|")
+            reposts, comments, likes, views = (int(n) for n in counts.split(","))
+            engagement = Engagement(reposts=reposts, comments=comments, likes=likes, views=views)
+            return cls(first=datetime.fromisoformat(first), engagement=engagement, short=int(short))
+        except ValueError:
+            return None

@@ -1,0 +1,50 @@
+"""What could not become a post, kept (masked) for a person to look at."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+
+from crawlers.dates import SHANGHAI
+from crawlers.draft import Reject, tidy
+from crawlers.privacy import mask
+
+MAX_RAW = 4000
+MAX_FILE = 20 * 1024 * 1024
+"""Bytes after which a file of rejects is set aside as ``.1``, replacing the one before."""
+
+
+class Rejects:
+    """JSON Lines of rejects, one file a source, in one folder that is made when first needed."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def path(self, source: str) -> Path:
+        """Where the rejects of a source are."""
+        return self.folder / f"{source}.jsonl"
+
+    def write(self, source: str, rejects: Sequence[Reject], *, now: datetime, file: str = "") -> None:
+        """Append rejects, masked and shortened. Raises ``OSError`` when the disk refuses."""
+        if not rejects:
+            return
+        self.folder.mkdir(parents=True, exist_ok=True)
+        path = self.path(source)
+        if path.exists() and path.stat().st_size > MAX_FILE:
+            path.replace(path.with_suffix(".jsonl.1"))
+        with path.open("a", encoding="utf-8") as out:
+            out.writelines(_line(source, reject, now, file) for reject in rejects)
+
+
+def _line(source: str, reject: Reject, now: datetime, file: str) -> str:
+    row = {"row": reject.row} if reject.row is not None else {}
+    where = {"file": file} if file else {}
+    # Masked whole and then cut: cutting first could leave half of a number, which no pattern knows.
+    raw = mask(tidy(reject.raw[: 2 * MAX_RAW]))[:MAX_RAW]
+    at = now.astimezone(SHANGHAI).isoformat(timespec="seconds")
+    return json.dumps(
+        {"at": at, "source": source, **where, **row, "reason": mask(tidy(reject.reason)), "raw": raw},
+        ensure_ascii=False,
+    ) + "\n"  # fmt: skip

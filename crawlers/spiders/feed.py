@@ -1,0 +1,107 @@
+"""Feeds, and the pages of those entries whose feed carries only a summary."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from typing import Any
+from urllib.parse import urljoin
+
+from scrapy.http import Request, Response
+
+from crawlers.draft import Draft
+from crawlers.failures import explain
+from crawlers.health import Listing, of_status, walled
+from crawlers.pages import article, feed
+from crawlers.pipelines import Harvest
+from crawlers.spiders.source import SourceSpider
+from crawlers.urls import same_site
+from domain.source_run import Outcome
+
+
+class FeedSpider(SourceSpider):
+    """``paths`` are paths of feeds. An article is fetched once, and only from the feed's own site."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._asked: set[str] = set()
+        self._had = 0
+        self._failed: list[tuple[Outcome, str]] = []
+
+    def lists(self) -> Iterable[str]:
+        """The feeds."""
+        return self.source.paths
+
+    def address(self, name: str, page: int) -> str:
+        """Feeds have one page."""
+        return urljoin(f"{self.base}/", name.lstrip("/") if not name.startswith("http") else name)
+
+    def read(self, response: Response, name: str) -> Listing:
+        """One feed."""
+        return feed.parse(
+            response.body,
+            base_url=response.url,
+            now=self.now(),
+            declared=_charset(response),
+            status=response.status,
+        )
+
+    def gather(self, listing: Listing) -> Iterator[Harvest | Request]:
+        """Entries not seen before: those that are whole at once, the others when their page has come."""
+        known = self.intake.known([draft.native_id for draft in listing.drafts])
+        at_once = []
+        for draft in listing.drafts:
+            mark = known.get(draft.native_id)
+            if (mark and mark.settled) or draft.native_id in self._asked:
+                continue
+            self._asked.add(draft.native_id)
+            if draft.more and same_site(draft.more, self.base):
+                yield self.request(draft.more, self.on_article, self.on_no_article, draft=draft)
+            else:
+                at_once.append(draft)
+        yield Harvest(drafts=tuple(at_once), rejects=listing.rejects)
+
+    def on_article(self, response: Response, draft: Draft) -> Iterator[Harvest]:
+        """A page came: its text, where it has more than the feed's summary."""
+        refused = of_status(response.status)
+        if refused:
+            gone = refused.bare  # 404, 410: it will not come back
+            yield self._without(draft, (refused.outcome, refused.detail), final=gone)
+            return
+        page = article.parse(response.body, now=self.now(), url=response.url, declared=_charset(response))
+        if not page.text and walled(response.text if hasattr(response, "text") else ""):
+            yield self._without(draft, (Outcome.BLOCKED, "文章页要求登录或验证"), final=False)
+            return
+        self._had += 1
+        stamp = draft.stamp if draft.stamp and not draft.stamp.date_only else page.stamp or draft.stamp
+        yield Harvest(
+            drafts=(
+                replace(
+                    draft,
+                    text=page.text if len(page.text) >= len(draft.text) * 0.8 else draft.text,
+                    title=draft.title or page.title,
+                    author_name=draft.author_name or page.author,
+                    stamp=stamp,
+                ),
+            )
+        )
+
+    def on_no_article(self, failure: Any) -> Iterator[Harvest]:
+        """No page came: the summary is better than nothing."""
+        outcome = explain(failure.value)
+        yield self._without(failure.request.cb_kwargs["draft"], outcome, final=outcome[0] is Outcome.BLOCKED)
+
+    def _without(self, draft: Draft, outcome: tuple[Outcome, str], *, final: bool) -> Harvest:
+        self._failed.append(outcome)
+        return Harvest(drafts=(draft,), short=not final)
+
+    def closed(self, reason: str) -> None:
+        """Half of the articles missing is a source that does not see; single ones are accidents."""
+        if len(self._failed) >= 3 and len(self._failed) > self._had:
+            outcome, detail = self._failed[0]
+            self.outcomes.append((outcome, f"{len(self._failed)} 篇正文未取到：{detail}"))
+
+
+def _charset(response: Response) -> str:
+    header = (response.headers.get("Content-Type") or b"").decode("latin-1")
+    return header.partition("charset=")[2].split(";")[0].strip(" \"'")

@@ -1,0 +1,107 @@
+"""What every spider shares: its source, its lists, and what became of each of them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from datetime import datetime
+from typing import Any, ClassVar
+from urllib.parse import urlsplit
+
+import scrapy
+from scrapy.http import Request, Response
+
+from config.settings import Source
+from crawlers.failures import explain
+from crawlers.health import Listing
+from crawlers.pipelines import Harvest, Intake
+from domain.source_run import Outcome
+
+
+class SourceSpider(scrapy.Spider):
+    """Walks the lists of one source; subclasses say where lists are and how a page of one is read."""
+
+    name = "source"
+    headers: ClassVar[dict[str, str]] = {}
+
+    def __init__(
+        self, *, source: Source, intake: Intake, now: Callable[[], datetime], cookie: str = "", **kwargs: Any
+    ) -> None:
+        super().__init__(name=source.id, **kwargs)
+        self.source, self.intake, self.now = source, intake, now
+        self.base = source.base_url.rstrip("/")
+        self.outcomes: list[tuple[Outcome, str]] = []
+        self.found: set[str] = set()
+        self._headers = {**self.headers, **({"Cookie": cookie} if cookie else {})}
+
+    # --- What a kind of source defines ---
+
+    def lists(self) -> Iterable[str]:
+        """Names of the lists: queries, boards, companies, paths."""
+        raise TypeError(f"{type(self).__name__} names no lists")
+
+    def address(self, name: str, page: int) -> str:
+        """Address of a page (from 1) of a list."""
+        raise TypeError(f"{type(self).__name__} has no addresses")
+
+    def read(self, response: Response, name: str) -> Listing:
+        """What a page of a list says."""
+        raise TypeError(f"{type(self).__name__} reads nothing")
+
+    def gather(self, listing: Listing) -> Iterator[Harvest | Request]:
+        """What to do with the posts of a page; here: take them as they are."""
+        yield Harvest(drafts=listing.drafts, rejects=listing.rejects)
+
+    # --- The walk ---
+
+    async def start(self) -> AsyncIterator[Request]:
+        """The first page of every list."""
+        names = tuple(dict.fromkeys(self.lists()))
+        if not names:
+            self.outcomes.append((Outcome.SCHEMA_CHANGED, "没有配置要抓取的内容（queries 或 paths 为空）"))
+        for name in names:
+            yield self._page(name, 1, 0)
+
+    def stop(self) -> None:
+        """End the crawl early; what was gathered is kept."""
+        from scrapy.utils.defer import _schedule_coro
+
+        _schedule_coro(self.crawler.engine.close_spider_async(reason="store"))
+
+    def request(
+        self, url: str, callback: Callable[..., Any], errback: Callable[..., Any], **kwargs: Any
+    ) -> Request:
+        """A request of this source, with its headers."""
+        return Request(
+            url, callback=callback, errback=errback, headers=self._headers, dont_filter=True, cb_kwargs=kwargs
+        )
+
+    def _page(self, name: str, page: int, before: int) -> Request:
+        return self.request(
+            self.address(name, page), self.on_list, self.on_failure, name=name, page=page, before=before
+        )
+
+    def on_list(self, response: Response, name: str, page: int, before: int) -> Iterator[Harvest | Request]:
+        """Note what a page of a list says, gather its posts, go on to the next page."""
+        listing = self.read(response, name)
+        if page > 1 and (listing.bare or listing.outcome is Outcome.EMPTY):
+            return  # the end of the list, as some sites tell it
+        self.outcomes.append((listing.outcome, self._where(name, listing.detail)))
+        self.found.update(draft.native_id for draft in listing.drafts)
+        yield from self.gather(listing)
+        so_far = before + len(listing.drafts)
+        if listing.more and page < self.source.pages and (listing.total is None or so_far < listing.total):
+            yield self._page(name, page + 1, so_far)
+
+    def on_failure(self, failure: Any) -> None:
+        """Note why a page of a list could not be had."""
+        outcome, detail = explain(failure.value)
+        name = failure.request.cb_kwargs.get("name", "") if hasattr(failure, "request") else ""
+        self.outcomes.append((outcome, self._where(name, detail)))
+
+    def _where(self, name: str, detail: str) -> str:
+        return f"{name}：{detail}" if detail and name else detail
+
+    @property
+    def host(self) -> str:
+        """Host (and port) of the source."""
+        return urlsplit(self.base).netloc
