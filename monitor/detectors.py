@@ -1,0 +1,229 @@
+"""Pure detectors: counts and what is expected of them → numbers, and which of them are findings.
+
+Everything works on all series at once; nothing here knows stores, clocks or brands. Formulas with their
+sources: docs/detection.md.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+from scipy.special import betainc
+
+from config.settings import Detection
+from monitor.baseline import WINDOWS, Baseline
+from monitor.series import NEGATIVE, PER_HOUR, POSTS, STORIES, Floats, Window
+
+TAIL_CAP = 300.0
+"""Tails are not told apart beyond 10⁻³⁰⁰."""
+
+
+def tail(observed: Floats, mean: Floats, phi: Floats, doubt: Floats) -> Floats:
+    """A = −log10 P(X ≥ observed) for X negative binomial with the given mean.
+
+    Variance = phi·mean + doubt·mean²: noise of the series, and doubt about the mean itself (a Gamma prior of
+    the mean, integrated out, is a negative binomial too). P(X ≥ k) = I_p(k, r), p = mean/(mean + r).
+    """
+    mean = np.maximum(mean, 1e-9)
+    excess = np.maximum((phi - 1) / mean + doubt, 1e-9)
+    size = 1 / excess
+    chance = betainc(np.maximum(observed, 1e-9), size, mean / (mean + size))
+    found = -np.log10(np.maximum(chance, 10.0**-TAIL_CAP))
+    return cast(Floats, np.where(observed > 0, found, 0.0))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Look:
+    """All series as they stood at the end of one bucket."""
+
+    end: int
+    """The bucket after the last one looked at."""
+    tail: Floats
+    """[series] A: the greatest over windows and over posts and stories."""
+    window: np.ndarray
+    """[series] index into ``WINDOWS`` of the window that decided."""
+    observed: Floats
+    expected: Floats
+    """[series] K and its mean in that window."""
+    negatives: Floats
+    stories: Floats
+    usual: Floats
+    """[series] negative posts and stories of the last hour, and the usual number of negative posts."""
+    before: Floats
+    """[series] negative posts of the hour before."""
+    posts: Floats
+    """[series] posts of the brand in the last hour."""
+    share: Floats
+    usual_share: Floats
+    share_z: Floats
+    """[series] negatives ÷ posts of the brand, the usual p0, and z = (K − N·p0)/√(N·p0·(1 − p0))."""
+    share_tail: Floats
+    """[series] −log10 P(X ≥ K) given N and p0, the greater of 15 and 60 minutes."""
+
+
+_SHARE_PHI = 1.5
+"""Variance ÷ mean allowed to negatives given the number of posts: shares drift from hour to hour."""
+
+
+def look(baseline: Baseline, window: Window, end: int) -> Look:
+    """All series at the end of bucket ``end`` − 1; the window must reach two hours back."""
+    counts = window.part(end - 2 * PER_HOUR, end)
+    expected = baseline.expect(np.arange(end - PER_HOUR, end))
+    layout, every = baseline.layout, np.arange(baseline.layout.size)
+    recent = counts[:, :, PER_HOUR:]
+    found = []
+    for index, width in enumerate(WINDOWS):
+        k = recent[NEGATIVE : STORIES + 1, :, -width:].sum(axis=2)
+        mean = expected.mean[NEGATIVE : STORIES + 1, :, -width:].sum(axis=2)
+        phi, doubt = expected.phi[index][NEGATIVE : STORIES + 1], expected.doubt[NEGATIVE : STORIES + 1]
+        found.append((tail(k, mean, phi, doubt), k, mean))
+    tails = np.concatenate([each[0] for each in found])
+    best = tails.argmax(axis=0)
+    observed = np.concatenate([each[1] for each in found])[best, every]
+    mean = np.concatenate([each[2] for each in found])[best, every]
+    negatives = recent[NEGATIVE].sum(axis=1)
+    whole = every - every % layout.width
+    posts = recent[POSTS].sum(axis=1)[whole]
+    share_tail = np.zeros(layout.size)
+    for width in WINDOWS[1:]:
+        k, n = recent[NEGATIVE, :, -width:].sum(axis=1), recent[POSTS, :, -width:].sum(axis=1)[whole]
+        usual = tail(k, n * expected.share, np.full(layout.size, _SHARE_PHI), np.zeros(layout.size))
+        share_tail = np.maximum(share_tail, usual)
+    usual_negatives = np.maximum(posts, 1) * expected.share
+    return Look(
+        end=end,
+        tail=tails[best, every],
+        window=best // 2,
+        observed=observed,
+        expected=mean,
+        negatives=negatives,
+        stories=recent[STORIES].sum(axis=1),
+        usual=expected.mean[NEGATIVE].sum(axis=1),
+        before=counts[NEGATIVE, :, :PER_HOUR].sum(axis=1),
+        posts=posts,
+        share=negatives / np.maximum(posts, 1),
+        usual_share=expected.share,
+        share_z=(negatives - posts * expected.share) / np.sqrt(usual_negatives * (1 - expected.share)),
+        share_tail=share_tail,
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Finding:
+    """One series that one detector speaks about."""
+
+    series: int
+    detector: str
+    end: int
+    window_min: int
+    observed: float
+    expected: float
+    tail: float
+    share: float
+    usual_share: float
+    share_z: float
+    negatives: float
+    """Negative posts of the last hour."""
+    usual: float
+    """Negative posts of a usual hour at this time."""
+    before: float
+    """Negative posts of the hour before."""
+    posts: float
+    """All posts of the brand in the last hour."""
+    stories: float
+    """Distinct stories among the negatives of the last hour."""
+
+
+def finding(seen: Look, series: int, detector: str) -> Finding:
+    """The numbers of one series as a finding of a detector."""
+    return Finding(
+        series=series,
+        detector=detector,
+        end=seen.end,
+        window_min=WINDOWS[int(seen.window[series])] * 5,
+        observed=float(seen.observed[series]),
+        expected=float(seen.expected[series]),
+        tail=float(seen.tail[series]),
+        share=float(seen.share[series]),
+        usual_share=float(seen.usual_share[series]),
+        share_z=float(seen.share_z[series]),
+        negatives=float(seen.negatives[series]),
+        usual=float(seen.usual[series]),
+        before=float(seen.before[series]),
+        posts=float(seen.posts[series]),
+        stories=float(seen.stories[series]),
+    )
+
+
+THIN_STORIES = 8
+"""Distinct negative stories in an hour that a brand with little history needs."""
+
+
+def gate(seen: Look, rules: Detection) -> np.ndarray:
+    """[series] Enough negatives in the last hour, and more of the posts negative than usual."""
+    return (seen.negatives >= rules.min_negatives) & (seen.share_z > rules.share_z)
+
+
+def negative_tail(seen: Look, baseline: Baseline, rules: Detection) -> list[Finding]:
+    """Series with too many negatives for the time of day, behind the gate.
+
+    Fires at A ≥ ``rules.tail``; or at half of it when the share alone is as improbable (B ≥ ``rules.tail``),
+    which tells a crisis from a busy day sooner. A topic needs log10(number of topics) more: there are so many
+    chances of error. With thin history eight distinct stories are needed.
+    """
+    layout = baseline.layout
+    extra = np.full(layout.size, math.log10(max(1, layout.width - 1)))
+    extra[:: layout.width] = 0.0
+    hours = np.repeat(baseline.hours, layout.width)
+    strong = seen.tail >= rules.tail + extra
+    shared = (seen.tail >= rules.tail / 2 + extra) & (seen.share_tail >= rules.tail + extra)
+    thin = (hours < rules.min_history_hours) & (seen.stories < THIN_STORIES)
+    fires = gate(seen, rules) & (strong | shared) & ~thin
+    return [
+        finding(seen, int(i), "negative_tail" if strong[i] else "negative_share")
+        for i in np.flatnonzero(fires)
+    ]
+
+
+def slow_burn(seen: Look, baseline: Baseline, window: Window, rules: Detection) -> list[Finding]:
+    """Series whose CUSUM of hourly excess passed ``rules.slow_burn`` at a new 24 h high, behind the gate.
+
+    Only whole hours count; the state's CUSUM goes on over the hours that were not absorbed yet.
+    """
+    height, highs = baseline.cusum, list(baseline.cusum_high)
+    for hour in range(baseline.absorbed_until, seen.end - PER_HOUR + 1, PER_HOUR):
+        observed = window.part(hour, hour + PER_HOUR)[NEGATIVE].sum(axis=1)
+        mean = baseline.expect(np.arange(hour, hour + PER_HOUR)).mean[NEGATIVE].sum(axis=1)
+        height = np.maximum(height + baseline.cusum_step(observed, mean), 0.0)
+        highs.append(height)
+    earlier = np.max(highs[-1 - int(rules.new_high_hours) : -1], axis=0)
+    trusted = np.repeat(baseline.hours >= rules.min_history_hours, baseline.layout.width)
+    extra = np.full(baseline.layout.size, math.log(max(1, baseline.layout.width - 1)))
+    extra[:: baseline.layout.width] = 0.0
+    crossed = (height > rules.slow_burn + extra) & (earlier <= rules.slow_burn + extra)
+    fires = crossed & trusted & gate(seen, rules) & (seen.tail >= 1)
+    return [finding(seen, int(i), "slow_burn") for i in np.flatnonzero(fires)]
+
+
+def onset(baseline: Baseline, window: Window, series: int, end: int) -> int:
+    """Bucket in which the present run of high buckets began.
+
+    The last zero of the CUSUM of x − μ − ½√(φμ), the maximum-likelihood estimate of a change point
+    (Hinkley 1970); never before the window.
+    """
+    first = window.first
+    expected = baseline.expect(np.arange(first, end))
+    mean = expected.mean[NEGATIVE, series]
+    allowed = mean + 0.5 * np.sqrt(expected.phi[0][NEGATIVE, series] * np.maximum(mean, 0.02))
+    x = window.part(first, end)[NEGATIVE, series]
+    height, start = 0.0, 0
+    for index, step in enumerate(x - allowed):
+        height += float(step)
+        if height <= 0:
+            height, start = 0.0, index + 1
+    while start < len(x) - 1 and x[start] == 0:
+        start += 1
+    return first + min(start, len(x) - 1)
