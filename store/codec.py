@@ -17,7 +17,7 @@ import typing
 from collections.abc import Callable
 from datetime import UTC, datetime
 from enum import Enum
-from functools import cache, partial
+from functools import cache
 from typing import Any, TypeVar
 
 from domain.alert import Level
@@ -36,15 +36,24 @@ def clean(text: str) -> str:
 
 def dumps(noun: object) -> str:
     """A dataclass as one line of JSON. Raises ``StoreError`` for a value that JSON cannot hold."""
-    return dumps_value({"v": VERSION, **encode(noun)})
+    return dumps_value(document(noun))
+
+
+def document(noun: object) -> dict[str, Any]:
+    """A dataclass as JSON values with the version, for a column that holds JSON."""
+    return {"v": VERSION, **encode(noun)}
 
 
 def loads(kind: type[_NOUN], text: str) -> _NOUN:
     """The dataclass that ``dumps`` wrote. Raises ``StoreError`` when it cannot be read."""
     try:
         return decode(kind, json.loads(text))
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise StoreError(f"存储中的 {kind.__name__} 无法解读：{type(error).__name__} {error}") from error
+
+
+def _kind(noun: object) -> Any:
+    return type(noun)
 
 
 def dumps_value(value: object) -> str:
@@ -59,7 +68,7 @@ def dumps_value(value: object) -> str:
 def encode(noun: object) -> dict[str, Any]:
     """A dataclass as JSON values, fields at their default left out."""
     result = {}
-    for name, default, convert in _encoder(type(noun)):
+    for name, default, convert in _encoder(_kind(noun)):
         value = getattr(noun, name)
         if value != default:
             result[name] = convert(value) if convert else value
@@ -164,7 +173,7 @@ def _reader(hint: Any) -> _Convert | None:
         return Level.of
     if isinstance(hint, type) and issubclass(hint, Enum):
         return _optional({member.value: member for member in hint}.__getitem__)
-    return _optional(partial(decode, hint)) if dataclasses.is_dataclass(hint) else None
+    return _optional(_nested(hint)) if dataclasses.is_dataclass(hint) else None
 
 
 def _each(convert: _Convert | None, gather: _Convert) -> _Convert:
@@ -180,6 +189,10 @@ def _present(hint: Any) -> Any:
     if typing.get_origin(hint) in (types.UnionType, typing.Union):
         return next(part for part in typing.get_args(hint) if part is not type(None))
     return hint
+
+
+def _nested(kind: Any) -> _Convert:
+    return lambda value: decode(kind, value)
 
 
 def _optional(convert: _Convert) -> _Convert:

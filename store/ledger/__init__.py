@@ -16,6 +16,7 @@ from domain.incident import Incident, IncidentStatus, TimelineEvent
 from domain.plan import PlanRun, TaskRun, TaskStatus
 from domain.signal import Signal
 from domain.source_run import SourceRun
+from store.embedded import sqlite_path
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,6 +37,7 @@ class Notification:
     created_at: datetime
     not_before: datetime
     tries: int = 0
+    """How often it was leased, this time included."""
     state: str = "waiting"
     """waiting, sent, failed, dropped."""
     error: str = ""
@@ -102,7 +104,10 @@ class Alerts(Protocol):
     """Alerts, their revisions, and which revisions were handled."""
 
     def put(self, alert: Alert) -> bool:
-        """Store a revision when it is the next one of its alert (1 for a new id); False when another was first."""
+        """Store a revision when it is the next one of its alert (1 for a new id); False when another was first.
+
+        Nor is a second open alert of the same fingerprint stored: False.
+        """
 
     def get(self, id_: str) -> Alert | None:
         """The newest revision."""
@@ -124,7 +129,7 @@ class Alerts(Protocol):
         """Mark a revision handled; False when another process was first."""
 
     def set_state(self, id_: str, state: AlertState, *, expect: Iterable[AlertState]) -> bool:
-        """Change the state if it is one of those expected; the revision stays."""
+        """Change the state if it is one of those expected; the revision stays, the next one brings its own."""
 
 
 class Outbox(Protocol):
@@ -134,7 +139,10 @@ class Outbox(Protocol):
         """Store those not stored yet; returns how many."""
 
     def lease(self, limit: int, *, now: datetime, lease: timedelta) -> list[Notification]:
-        """Waiting messages whose time has come, hidden from other deliverers until ``now + lease``."""
+        """Waiting messages whose time has come, hidden from other deliverers until ``now + lease``.
+
+        Those whose time came first, first. One that was neither sent nor failed by then is leased again.
+        """
 
     def sent(self, id_: str, *, at: datetime) -> None:
         """It was handed over."""
@@ -146,7 +154,10 @@ class Outbox(Protocol):
         """A permanent error, or too many tries."""
 
     def drop(self, id_: str, *, reason: str, at: datetime) -> bool:
-        """Take back a waiting message that a newer one replaces (state ``dropped``); False when it is gone."""
+        """Take back a waiting message that a newer one replaces (state ``dropped``).
+
+        False when it is gone, or leased at the moment: somebody may be handing it over.
+        """
 
     def find(
         self,
@@ -167,7 +178,8 @@ class Incidents(Protocol):
     def open(self, incident: Incident, event: TimelineEvent) -> Incident:
         """Store a new one, or return the open one of the same brand and topic that was first.
 
-        ``incident.id`` is given by the ledger: INC-<local date>-<number>.
+        ``incident.id`` is given by the ledger: INC-<local date of ``opened_at``>-<number>, and the event is
+        filed under it; when an open one was first, nothing is written. Brand and topic name the open one.
         """
 
     def change(self, incident: Incident, event: TimelineEvent) -> bool:
@@ -272,3 +284,14 @@ class Ledger(Protocol):
 
     def close(self) -> None:
         """Release connections."""
+
+
+def open_ledger(url: str) -> Ledger:
+    """The ledger at an address: ``sqlite:///path``, its schema brought to this version.
+
+    Raises ``ConfigError`` for another scheme, ``StoreError``.
+    """
+    path = sqlite_path(url, "台账 YUJING_LEDGER_URL ")
+    from store.ledger.sql import SqlLedger
+
+    return SqlLedger.sqlite(path)

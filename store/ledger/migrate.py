@@ -1,0 +1,48 @@
+"""Bring the ledger's schema to this version, once, however many processes open it."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+
+from sqlalchemy import Connection, inspect, text
+
+from domain.errors import StoreError
+from store.ledger.engine import Handle
+
+HEAD = "0001"
+"""Newest migration; a test holds it against the files."""
+
+
+def migrate(handle: Handle) -> None:
+    """Run the migrations that are missing. Raises ``StoreError`` when the schema is of a newer version."""
+    with handle.read() as connection:
+        if _revision(connection) == HEAD:
+            return
+    # All in one write transaction: SQLite's write lock (PostgreSQL: an advisory lock) lets one process in,
+    # the others find the work done.
+    with handle.write() as connection:
+        if connection.dialect.name == "postgresql":
+            connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('yujing ledger schema'))"))
+        if _revision(connection) != HEAD:
+            _upgrade(connection)
+
+
+def _revision(connection: Connection) -> str:
+    if not inspect(connection).has_table("alembic_version"):
+        return ""
+    return str(connection.execute(text("SELECT version_num FROM alembic_version")).scalar() or "")
+
+
+def _upgrade(connection: Connection) -> None:
+    from alembic import command
+    from alembic.config import Config
+    from alembic.util import CommandError
+
+    config = Config()
+    config.set_main_option("script_location", str(files("store.ledger") / "migrations").replace("%", "%%"))
+    config.set_main_option("path_separator", "os")
+    config.attributes["connection"] = connection
+    try:
+        command.upgrade(config, "head")
+    except CommandError as error:
+        raise StoreError(f"台账的格式由更新的版本写成，本版本认识到 {HEAD}：请升级（{error}）") from error

@@ -1,0 +1,114 @@
+"""Messages on their way out."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, RowMapping, and_, or_, select, update
+
+from domain.alert import Level
+from store.ledger import Notification
+from store.ledger.engine import Handle, insert_new
+from store.ledger.tables import outbox
+
+_FIELDS = tuple(field.name for field in dataclasses.fields(Notification))
+
+
+class SqlOutbox:
+    """See ``store.ledger.Outbox``."""
+
+    def __init__(self, handle: Handle) -> None:
+        self._handle = handle
+
+    def enqueue(self, notifications: Sequence[Notification]) -> int:
+        """Store those not stored yet; returns how many."""
+        with self._handle.write() as connection:
+            return sum(insert_new(connection, outbox, _row(each)) for each in notifications)
+
+    def lease(self, limit: int, *, now: datetime, lease: timedelta) -> list[Notification]:
+        """Waiting messages whose time has come, hidden from other deliverers until ``now + lease``."""
+        free = and_(outbox.c.state == "waiting", outbox.c.not_before <= now, _unleased(now))
+        order = (outbox.c.not_before, outbox.c.created_at, outbox.c.id)
+        with self._handle.write() as connection:
+            ids = connection.execute(select(outbox.c.id).where(free).order_by(*order).limit(limit)).scalars()
+            # Asked again in the UPDATE: where writers do not queue up (PostgreSQL), another may have been first.
+            taken = connection.execute(
+                update(outbox)
+                .where(outbox.c.id.in_(list(ids)), free)
+                .values(leased_until=now + lease, tries=outbox.c.tries + 1)
+                .returning(*(outbox.c[name] for name in _FIELDS))
+            ).mappings()
+            found = [_notification(row) for row in taken]
+        return sorted(found, key=lambda each: (each.not_before, each.created_at, each.id))
+
+    def sent(self, id_: str, *, at: datetime) -> None:
+        """It was handed over."""
+        self._settle(id_, state="sent", sent_at=at, error="", leased_until=None)
+
+    def retry(self, id_: str, *, not_before: datetime, error: str) -> None:
+        """A transient error: again later."""
+        self._settle(id_, not_before=not_before, error=error, leased_until=None)
+
+    def failed(self, id_: str, *, error: str, at: datetime) -> None:
+        """A permanent error, or too many tries; ``at`` is kept as the end of its life."""
+        self._settle(id_, state="failed", error=error, leased_until=None, ended_at=at)
+
+    def drop(self, id_: str, *, reason: str, at: datetime) -> bool:
+        """Take back a waiting message that a newer one replaces; False when it is gone or being handed over."""
+        with self._handle.write() as connection:
+            done = connection.execute(
+                update(outbox)
+                .where(outbox.c.id == id_, outbox.c.state == "waiting", _unleased(at))
+                .values(state="dropped", error=reason, ended_at=at, leased_until=None)
+            )
+            return done.rowcount == 1
+
+    def find(
+        self,
+        *,
+        incident: str = "",
+        alert: str = "",
+        recipient: str = "",
+        route: str = "",
+        state: str = "",
+        limit: int = 100,
+    ) -> list[Notification]:
+        """Newest first."""
+        wanted = {
+            "incident": incident,
+            "alert": alert,
+            "recipient": recipient,
+            "route": route,
+            "state": state,
+        }
+        statement = select(*(outbox.c[name] for name in _FIELDS)).where(
+            *(outbox.c[name] == value for name, value in wanted.items() if value)
+        )
+        with self._handle.read() as connection:
+            rows = connection.execute(
+                statement.order_by(outbox.c.created_at.desc(), outbox.c.id).limit(limit)
+            ).mappings()
+            return [_notification(row) for row in rows]
+
+    def _settle(self, id_: str, **values: Any) -> None:
+        """Change a message that still waits: what another deliverer has settled stays settled."""
+        with self._handle.write() as connection:
+            connection.execute(
+                update(outbox).where(outbox.c.id == id_, outbox.c.state == "waiting").values(**values)
+            )
+
+
+def _unleased(now: datetime) -> ColumnElement[bool]:
+    return or_(outbox.c.leased_until.is_(None), outbox.c.leased_until <= now)
+
+
+def _row(notification: Notification) -> dict[str, Any]:
+    row = {name: getattr(notification, name) for name in _FIELDS}
+    return row | {"level": notification.level.id}
+
+
+def _notification(row: RowMapping) -> Notification:
+    return Notification(**{**{name: row[name] for name in _FIELDS}, "level": Level.of(row["level"])})
