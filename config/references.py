@@ -40,6 +40,10 @@ def check(documents: Mapping[str, Document], plans: Mapping[str, Document]) -> N
         "plans": set(plans),
     }
     _routes(documents["routes.yaml"], known)
+    for index, brand in written(documents["sources.yaml"], "sources", "brand").items():
+        if brand and brand not in known["brands"]:
+            at = ("sources", index, "brand")
+            documents["sources.yaml"].report(at, f"没有品牌 {brand}", near(brand, known["brands"]))
     used = set(written(topics, "topics", "plan").values())
     for name, document in plans.items():
         if used and name not in used:

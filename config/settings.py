@@ -87,6 +87,8 @@ class Source(Frozen):
     """Scheme and host; the code knows no other address."""
     platform: str
     """Platform of its posts."""
+    brand: str = ""
+    """Brand id that all posts of this source are about (a company's own board), named in them or not."""
     enabled: bool = True
     every_min: Minutes = 10
     """Minutes between crawls."""
