@@ -15,8 +15,11 @@ MAX_TEXT = 200_000
 """Characters of a post that are kept; a page that has more is not a post."""
 MAX_TITLE = 500
 
-# Everything that is not text: C0 and C1 controls but for tab and newline, and halves of surrogate pairs.
-_JUNK = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ufdd0-\ufdef\ufffe\uffff]|[\ud800-\udfff]")
+# Everything that is not text: C0 and C1 controls but for tab and newline, halves of surrogate pairs, and the
+# overrides that make a line read backwards.
+_JUNK = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\ufdd0-\ufdef\ufffe\uffff]|[\ud800-\udfff]|[\u202a-\u202e\u2066-\u2069]"
+)
 _SPACES = re.compile(r"[^\S\n]+")
 _LINES = re.compile(r" ?\n[ \n]*")
 

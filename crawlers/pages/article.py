@@ -10,16 +10,20 @@ from typing import Any
 from lxml import html as lxml_html
 from lxml.etree import LxmlError
 
-from crawlers.dates import Stamp
+from crawlers.dates import Stamp, parse_date
 from crawlers.decode import decode
 from crawlers.pages.byline import author_of, published, title_of
-from crawlers.pages.thread import is_thread, posts_of
+from crawlers.pages.thread import contents_of, is_thread, posts_of
 from crawlers.urls import canonical
 
 MAX_BYTES = 10 * 1024 * 1024
 MAX_TEXT = 200_000
+CONTENT_SHARE = 0.6
 
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|[\ud800-\udfff]")
+_DATE_LINE = re.compile(
+    r"^\s*(?:发布|发表|更新|创建|编辑)?(?:时间|日期|于)?\s*[:：]?\s*\d{4}[-/.年]\d{1,2}[-/.月]\d{1,2}日?[\s\d:]*$"
+)
 _XML_DECLARATION = re.compile(r"^\s*<\?xml[^>]*\?>")
 
 
@@ -52,8 +56,10 @@ def parse(body: bytes, *, now: datetime, url: str = "", declared: str = "") -> A
         url=canonical(url) or _own_address(tree),
         title=title_of(tree, _field(found, "title")),
         author=author_of(tree, _field(found, "author")),
-        stamp=published(tree, now=now),
-        text=(_whole_thread(tree, found) if thread else _field(found, "text").strip())[:MAX_TEXT],
+        stamp=published(tree, now=now) or parse_date(_field(found, "date"), now=now),
+        text=(_whole_thread(tree, found) if thread else _without_date_lines(_field(found, "text")))[
+            :MAX_TEXT
+        ],
     )
 
 
@@ -86,10 +92,22 @@ def _field(found: Any, name: str) -> str:
 
 
 def _whole_thread(tree: Any, found: Any) -> str:
-    """Opening post and replies; the blocks themselves where the extractor kept less than half of them."""
+    """Opening post and replies, without the frames around them where these can be told apart.
+
+    The blocks are taken rather than the extractor's text when they are named as content and make up most of
+    that text (what is left are names, times, buttons), or when the extractor lost more than half of them.
+    """
     extracted = "\n".join(part for part in (_field(found, "text"), _field(found, "comments")) if part).strip()
+    contents = "\n".join(contents_of(tree))
+    if len(contents) >= CONTENT_SHARE * len(extracted):
+        return contents
     posts = "\n".join(posts_of(tree))
     return posts if len(extracted) < len(posts) / 2 else extracted
+
+
+def _without_date_lines(text: str) -> str:
+    """The text without lines that are a label and a date, which belong to the byline."""
+    return "\n".join(line for line in text.split("\n") if not _DATE_LINE.match(line)).strip()
 
 
 def _own_address(tree: Any) -> str:

@@ -40,11 +40,12 @@ def parse(body: bytes, *, base_url: str, now: datetime, declared: str = "", stat
     feed = feedparser.parse(_DECLARATION.sub("", text, count=1).encode("utf-8", "replace"),
                             response_headers={"content-type": "application/xml; charset=utf-8"})  # fmt: skip
     if not feed.entries:
-        if feed.version and not feed.bozo:
+        kind = feed.get("version", "")
+        if kind and not feed.bozo:
             return Listing.empty("订阅源里没有条目")
         if walled(text):
             return Listing.blocked("返回的是登录或验证页面")
-        return Listing.changed("不是 RSS 或 Atom" if not feed.version else "订阅源不完整")
+        return Listing.changed("不是 RSS 或 Atom" if not kind else "订阅源不完整")
     return _listing(feed.entries[:MAX_ENTRIES], base_url, now)
 
 
@@ -85,10 +86,11 @@ def _draft(entry: Any, native: str, link: str, now: datetime) -> Draft | None:
 def _stamp(entry: Any, now: datetime) -> Stamp | None:
     """The entry's own words first: feedparser takes a time without a zone for UTC, Chinese feeds mean Beijing."""
     for key in ("published", "created", "updated"):
-        found = parse_date(str(entry.get(key, "")), now=now)
+        # dict's own get: feedparser's would hand out one date under another's name, with a warning.
+        found = parse_date(str(dict.get(entry, key, "")), now=now)
         if found:
             return found
-    parsed = entry.get("published_parsed") or entry.get("updated_parsed")
+    parsed = dict.get(entry, "published_parsed") or dict.get(entry, "updated_parsed")
     if not parsed:
         return None
     try:

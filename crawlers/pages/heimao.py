@@ -68,6 +68,7 @@ def _draft(main: dict[str, Any], author: object, base_url: str, now: datetime) -
     text = _text(main)
     if not native or not (title or text):
         return None
+    name = words(member(author, "title")) or words(member(author, "name"))
     address = words(main.get("url")) or (f"/complaint/view/{native}/" if native.isalnum() else "")
     return Draft(
         native_id=native,
@@ -78,7 +79,8 @@ def _draft(main: dict[str, Any], author: object, base_url: str, now: datetime) -
         author_id=words(main.get("uid"))
         or words(member(author, "uid"))
         or words(member(author, "wb_userid")),
-        author_name=words(member(author, "title")) or words(member(author, "name")),
+        # 匿名 is nobody's name: as one it would make all anonymous people one author.
+        author_name=name if "匿名" not in name else "",
         engagement=Engagement(
             reposts=count(main.get("share_amount")),
             comments=count(main.get("comment_amount") or main.get("comment_id_amount")),
@@ -100,7 +102,7 @@ def _text(main: dict[str, Any]) -> str:
         )
         if words(value).strip()
     ]
-    return "\n".join(part for part in (body, "；".join(facts)) if part) if body else ""
+    return "\n".join(part for part in (body, "；".join(facts)) if part)
 
 
 def _cost(value: object) -> str:

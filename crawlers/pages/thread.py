@@ -24,6 +24,11 @@ _POST = re.compile(
     r"^t_f$|t_fsz|d_post_content|postmessage_|reply_content|topic_content|RichContent-inner",
     re.IGNORECASE,
 )
+_CONTENT = re.compile(
+    r"(?:^|\s)(?:t_f|t_fsz|d_post_content|postbody|post_body|RichContent-inner|cooked)(?:$|\s)|postmessage_|"
+    r"(?:^|[-_\s])(?:post|reply|topic|thread|floor|answer|comment|message)[-_]?(?:content|text|message|main-text)(?:$|[-_\s])",
+    re.IGNORECASE,
+)
 _NOT_POST = re.compile(
     r"list|form|editor|count|num|btn|button|share|nav|meta|hot|related|title|time|date", re.IGNORECASE
 )
@@ -53,6 +58,23 @@ def posts_of(tree: Any) -> list[str]:
         if len(texts) >= 2 and sum(map(len, texts)) > sum(map(len, best)):
             best = texts
     return best
+
+
+def contents_of(tree: Any) -> list[str]:
+    """Texts of the blocks that are named as the content of a post (not as its frame), in order of the page.
+
+    Opening post and replies may be named differently; a block inside another one is part of it.
+    """
+    texts: list[str] = []
+    taken: set[_Element] = set()
+    for element in tree.iter("div", "td", "p", "article", "section", "span", "dd"):
+        name = f"{element.get('class') or ''} {element.get('id') or ''}".strip()
+        if not name or not _CONTENT.search(name) or any(a in taken for a in element.iterancestors()):
+            continue
+        taken.add(element)
+        if text := _text(element):
+            texts.append(text)
+    return texts if len(texts) >= 2 else []
 
 
 def _declared(tree: Any) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
@@ -22,6 +23,8 @@ _CENTRAL = (
     "中国证券报", "上海证券报", "证券日报", "金融时报", "第一财经", "财联社", "每日经济新闻", "21世纪经济报道", "界面",
     "经济观察", "中国经营报", "澎湃", "新京报", "银保监", "证监", "金融监管", "中国人民银行", "最高人民法院", "检察院",
 )  # fmt: skip
+
+_MORE_LINK = re.compile(r"(?:\.{3}|…)\s*全文$")
 
 
 def parse(body: bytes, *, base_url: str, now: datetime, status: int = 200) -> Listing:
@@ -97,7 +100,7 @@ def _draft(blog: dict[str, Any], native: str, text: str, base_url: str, now: dat
     institution, tier = _standing(user, name)
     return Draft(
         native_id=native,
-        text=_with_original(text, original),
+        text=_with_original(_MORE_LINK.sub("", text), original),
         stamp=parse_date(words(blog.get("created_at")), now=now),
         url=f"{base_url.rstrip('/')}/detail/{native}" if native.isalnum() else "",
         author_id=words(member(user, "id")),

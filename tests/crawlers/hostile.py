@@ -29,11 +29,20 @@ class Exchange:
         return self.site.hits[self.path]
 
     def send(
-        self, body: bytes | str, *, status: int = 200, kind: str = "text/html", headers: dict[str, str] | None = None
+        self,
+        body: bytes | str,
+        *,
+        status: int = 200,
+        kind: str = "text/html",
+        headers: dict[str, str] | None = None,
     ) -> None:
         data = body.encode() if isinstance(body, str) else body
         self.handler.send_response(status)
-        for name, value in {"Content-Type": kind, "Content-Length": str(len(data)), **(headers or {})}.items():
+        for name, value in {
+            "Content-Type": kind,
+            "Content-Length": str(len(data)),
+            **(headers or {}),
+        }.items():
             self.handler.send_header(name, value)
         self.handler.end_headers()
         self.handler.wfile.write(data)
@@ -79,7 +88,9 @@ class Site:
 
         self.server = Server(("127.0.0.1", 0), Handler)
         self.base = f"http://127.0.0.1:{self.server.server_address[1]}"
-        self.thread = threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+        self.thread = threading.Thread(
+            target=self.server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True
+        )
         self.thread.start()
         return self
 
