@@ -41,7 +41,7 @@ def check(documents: Mapping[str, Document], plans: Mapping[str, Document]) -> N
     }
     _routes(documents["routes.yaml"], known)
     for index, brand in written(documents["sources.yaml"], "sources", "brand").items():
-        if brand and brand not in known["brands"]:
+        if brand and known["brands"] and brand not in known["brands"]:
             at = ("sources", index, "brand")
             documents["sources.yaml"].report(at, f"没有品牌 {brand}", near(brand, known["brands"]))
     used = set(written(topics, "topics", "plan").values())

@@ -50,6 +50,7 @@ FAULTS = [
     ),
     ("sources.yaml", "tier: central_media", "tier: central", "sources[0].tier", "只能是", "central_media"),
     ("sources.yaml", "delay_s: 1.0", "delay_s: .inf", "sources[0].delay_s", "需要数字", ""),
+    ("sources.yaml", 'brand: ""', "brand: yunqia", "sources[3].brand", "没有品牌", "yunqiao"),
     ("topics.yaml", "plan: usury", "plan: usuri", "topics[5].plan", "找不到预案", "usury"),
     ("topics.yaml", "weight: 20", "weight: 21", "topics[0].weight", "不能大于 20", ""),
     ("topics.yaml", "id: rumor", "id: fraud", "topics[16].id", "重复", ""),
