@@ -70,9 +70,9 @@ def board_page(brand: str, rows: Sequence[Mapping[str, object]], total: int) -> 
 def rss(title: str, base: str, entries: Sequence[Mapping[str, str]], built: str) -> str:
     """An RSS 2.0 feed; entries have title, link, date and summary."""
     items = "".join(
-        f"<item><title>{_xml(entry['title'])}</title><link>{_xml(entry['link'])}</link>"
+        f"<item><title>{_html(entry['title'])}</title><link>{_xml(entry['link'])}</link>"
         f'<guid isPermaLink="true">{_xml(entry["link"])}</guid><pubDate>{_xml(entry["date"])}</pubDate>'
-        f"<description>{_xml(entry['summary'])}</description></item>"
+        f"<description>{_html(entry['summary'])}</description></item>"
         for entry in entries
     )
     return (
@@ -80,6 +80,11 @@ def rss(title: str, base: str, entries: Sequence[Mapping[str, str]], built: str)
         f"<title>{_xml(title)}</title><link>{_xml(base)}</link><description>{_xml(title)}</description>"
         f"<language>zh-CN</language><lastBuildDate>{_xml(built)}</lastBuildDate>{items}</channel></rss>"
     )
+
+
+def _html(text: str) -> str:
+    """Readers of feeds take titles and summaries for HTML."""
+    return _xml(escape(text, quote=False))
 
 
 def _xml(text: str) -> str:
