@@ -48,13 +48,15 @@ class Why(StrEnum):
     QUIET_HOURS = "quiet_hours"
     POSTPONED = "postponed"
     """Could not be written now; stays pending."""
+    HANDING_OVER = "handing_over"
+    """An older mail of the thread is being sent this moment; stays pending."""
     BAD_ADDRESS = "bad_address"
     ENQUEUED = "enqueued"
 
     @property
     def final(self) -> bool:
         """False when the revision must come back."""
-        return self not in (Why.GROUP_WAIT, Why.POSTPONED)
+        return self not in (Why.GROUP_WAIT, Why.POSTPONED, Why.HANDING_OVER)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

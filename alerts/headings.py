@@ -109,5 +109,4 @@ def _line(view: AlertView) -> str:
         parts.append("数据不全")
     if view.incident:
         parts.append(f"事件 {view.incident.id}（{view.incident.status.word}）")
-        parts.append(f"{plain(view.incident.owner)} 已接手" if view.incident.owner else "还没有人接手")
     return " · ".join(parts)

@@ -20,6 +20,9 @@ from store.ledger import Notification, Outbox, States
 STATE = "delivery"
 """Kind of the documents in ``ledger.states`` that tell the operator how each channel does."""
 
+MENDING = timedelta(minutes=5)
+"""Longest wait while a setting is wrong: such messages are never given up, and go soon after it is put right."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DeliverySummary:
@@ -113,7 +116,10 @@ class Deliverer:
             tail = f"（试了 {message.tries} 次）" if exhausted else ""
             self._outbox.failed(message.id, error=text + tail, at=now)
             return replace(summary, failed=summary.failed + 1)
-        self._outbox.retry(message.id, not_before=now + self.wait(message.tries), error=text)
+        wait = self.wait(message.tries)
+        if misconfigured:
+            wait = min(wait, MENDING)
+        self._outbox.retry(message.id, not_before=now + wait, error=text)
         return replace(summary, retried=summary.retried + 1)
 
     def wait(self, tries: int) -> timedelta:

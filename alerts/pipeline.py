@@ -134,9 +134,13 @@ class Pipeline:
                 why = Why.BAD_ADDRESS if bad else Why.POSTPONED
                 decisions += [decide("write", why, e, str(error)) for e in (envelope, *envelope.companions)]
                 continue
-            self._put(mail, envelope, now=now)
-            enqueued.append(mail)
-            decisions.append(decide("enqueue", Why.ENQUEUED, envelope, mail.subject))
+            if self._put(mail, envelope, now=now):
+                enqueued.append(mail)
+                decisions.append(decide("enqueue", Why.ENQUEUED, envelope, mail.subject))
+            else:
+                decisions += [
+                    decide("enqueue", Why.HANDING_OVER, e) for e in (envelope, *envelope.companions)
+                ]
         return enqueued, decisions
 
     def _write(self, view: AlertView, envelope: Envelope, *, now: datetime) -> Notification:
@@ -159,14 +163,20 @@ class Pipeline:
         ]
         return list(newest(alert for alert in found if alert is not None).values())
 
-    def _put(self, mail: Notification, envelope: Envelope, *, now: datetime) -> None:
+    def _put(self, mail: Notification, envelope: Envelope, *, now: datetime) -> bool:
+        """Take the place of what waits. False while an older mail is just being handed over: two at once would
+        break the cool-down, so this one comes back when it is known whether that one was sent; a rise does not wait.
+        """
         for old in envelope.replaces:
-            self._ledger.outbox.drop(old.id, reason=f"replaced by {mail.id}", at=now)
+            gone = self._ledger.outbox.drop(old.id, reason=f"replaced by {mail.id}", at=now)
+            if not gone and mail.level <= old.level:
+                return False
         grouped = [
             replace(_row(other, now=now), subject=mail.subject, state="dropped", error=f"{GROUPED}{mail.id}")
             for other in envelope.companions
         ]
         self._ledger.outbox.enqueue([mail, *grouped])
+        return True
 
     def _settle(
         self, alert: Alert, incident: Incident | None, decisions: Sequence[Decision], *, now: datetime

@@ -28,6 +28,14 @@ from domain.errors import DeliveryError
 
 PLATFORMS = 5
 """Platforms named; the rest are added up."""
+_PARTS = {
+    "volume": "数量",
+    "share": "占比",
+    "topic": "主题",
+    "source_tier": "来源",
+    "spread": "跨平台",
+    "growth": "增速",
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -211,7 +219,7 @@ def _reasons(view: AlertView) -> list[str]:
     return [
         f"触发{reason.level.colour}色硬条件：{plain(reason.text)}"
         if reason.level
-        else f"+{count(reason.points)}　{plain(reason.text)}"
+        else f"{_PARTS.get(reason.rule, reason.rule)} +{count(reason.points)}：{plain(reason.text)}"
         for reason in ordered
         if reason.level or round(reason.points) > 0
     ]

@@ -102,7 +102,7 @@ class MailChannel:
             return ChannelDown(f"{where} 不支持所要求的 STARTTLS 或登录方式：{_said(error)}")
         if isinstance(error, UnicodeError):
             return ChannelDown(f"{where} 的主机名或用户名不成立：{_said(error)}")
-        if isinstance(error, TimeoutError):
+        if _timed_out(error):
             return ChannelDown(f"{where} 在 {self._timeout_s:g} 秒内没有应答", permanent=False)
         return ChannelDown(f"{where} 连不上：{_said(error)}", permanent=False)
 
@@ -124,12 +124,11 @@ class MailChannel:
             raise self._refused(to, error.smtp_code, _decoded(error.smtp_error)) from error
         except UnicodeError as error:
             raise DeliveryError(f"收件人 {plain(to)} 的地址只能用 ASCII 字符") from error
-        except TimeoutError as error:
-            text = f"SMTP {self._host}:{self._port} 在 {self._timeout_s:g} 秒内没有应答"
-            raise DeliveryError(text, permanent=False) from error
         except (OSError, smtplib.SMTPException) as error:
-            text = f"SMTP {self._host}:{self._port} 中途断开：{_said(error)}"
-            raise DeliveryError(text, permanent=False) from error
+            happened = (
+                f"在 {self._timeout_s:g} 秒内没有应答" if _timed_out(error) else f"中途断开：{_said(error)}"
+            )
+            raise DeliveryError(f"SMTP {self._host}:{self._port} {happened}", permanent=False) from error
 
     def _refused(self, to: str, code: int, said: str) -> DeliveryError:
         """RFC 5321 §4.2.1: 4yz may be tried again, 5yz may not."""
@@ -139,6 +138,11 @@ class MailChannel:
             )
         words = "不接受" if code >= 500 else "暂时不接受"
         return DeliveryError(f"SMTP {self._host} {words} {plain(to)}：{code} {said}", permanent=code >= 500)
+
+
+def _timed_out(error: Exception) -> bool:
+    """Also where smtplib made a disconnection of it while it waited for a reply."""
+    return isinstance(error, TimeoutError) or isinstance(error.__context__, TimeoutError)
 
 
 def _decoded(said: bytes | str) -> str:

@@ -1,0 +1,166 @@
+"""Delivery: retries, giving up, what the operator sees, and no message lost by a wrong setting."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from alerts.channels import ChannelDown
+from alerts.channels.mail import MailChannel
+from alerts.outbox import STATE, Deliverer
+from domain.errors import DeliveryError
+from store.ledger import Ledger, Notification
+from tests.alerts import sample
+from tests.alerts.servers import Mailbox
+
+
+class Scripted:
+    """Raises what the script says for each sending, in order; afterwards takes everything."""
+
+    def __init__(self, *script: DeliveryError | None) -> None:
+        self.script = list(script)
+        self.taken: list[str] = []
+
+    def send(self, notification: Notification) -> None:
+        error = self.script.pop(0) if self.script else None
+        if error:
+            raise error
+        self.taken.append(notification.id)
+
+
+def waiting(ident: str, *, to: str = "pr-duty@example.com", channel: str = "email") -> Notification:
+    return Notification(
+        id=ident, channel=channel, recipient=to, subject="x", body=b"Subject: x\r\n\r\nhello\r\n", alert="a",
+        revision=1, incident="", route="r", created_at=sample.AT, not_before=sample.AT,
+    )  # fmt: skip
+
+
+def state(ledger: Ledger, ident: str) -> Notification:
+    return next(mail for mail in ledger.outbox.find() if mail.id == ident)
+
+
+def deliverer(ledger: Ledger, channel: object, **changes: object) -> Deliverer:
+    values = {"states": ledger.states, "jitter": lambda: 0.5, "base_s": 40.0}
+    return Deliverer(ledger.outbox, {"email": channel}, **(values | changes))
+
+
+def test_what_waits_is_sent_once(ledger: Ledger) -> None:
+    ledger.outbox.enqueue([waiting("n1"), waiting("n2")])
+    channel = Scripted()
+    assert deliverer(ledger, channel).deliver(sample.AT).sent == 2
+    assert deliverer(ledger, channel).deliver(sample.AT + timedelta(hours=1)).sent == 0
+    assert sorted(channel.taken) == ["n1", "n2"]
+    assert state(ledger, "n1").sent_at == sample.AT
+
+
+def test_a_permanent_refusal_fails_at_once_and_the_rest_goes_on(ledger: Ledger) -> None:
+    ledger.outbox.enqueue([waiting("n1"), waiting("n2")])
+    summary = deliverer(ledger, Scripted(DeliveryError("550 no such user"))).deliver(sample.AT)
+    assert (summary.sent, summary.failed, summary.retried) == (1, 1, 0)
+    assert state(ledger, "n1").state == "failed"
+    assert "550" in state(ledger, "n1").error
+
+
+def test_a_transient_refusal_comes_back_after_its_wait_and_not_before(ledger: Ledger) -> None:
+    ledger.outbox.enqueue([waiting("n1")])
+    channel = Scripted(DeliveryError("451", permanent=False))
+    runner = deliverer(ledger, channel)
+    assert runner.deliver(sample.AT).retried == 1
+    assert state(ledger, "n1").not_before == sample.AT + timedelta(seconds=40 * 0.75)
+    assert runner.deliver(sample.AT + timedelta(seconds=29)).sent == 0
+    assert runner.deliver(sample.AT + timedelta(seconds=31)).sent == 1
+
+
+def test_too_many_tries_fail(ledger: Ledger) -> None:
+    ledger.outbox.enqueue([waiting("n1")])
+    channel = Scripted(*[DeliveryError("451", permanent=False)] * 9)
+    runner = deliverer(ledger, channel, max_tries=3)
+    now = sample.AT
+    for _ in range(3):
+        runner.deliver(now)
+        now += timedelta(hours=2)
+    assert state(ledger, "n1").state == "failed"
+    assert "3 次" in state(ledger, "n1").error
+
+
+@pytest.mark.parametrize("jitter", [0.0, 0.5, 0.999])
+def test_waits_double_up_to_the_cap_within_half_and_whole(ledger: Ledger, jitter: float) -> None:
+    runner = deliverer(ledger, Scripted(), jitter=lambda: jitter, base_s=30.0, cap_s=600.0)
+    waits = [runner.wait(tries).total_seconds() for tries in range(1, 9)]
+    assert waits[0] == pytest.approx(30 * (0.5 + jitter / 2))
+    assert waits[1] == pytest.approx(2 * waits[0])
+    assert waits == sorted(waits)
+    assert waits[-1] == pytest.approx(600 * (0.5 + jitter / 2))
+    assert runner.wait(10_000).total_seconds() <= 600
+
+
+def test_a_channel_that_is_down_ends_the_pass(ledger: Ledger) -> None:
+    ledger.outbox.enqueue([waiting("n1"), waiting("n2")])
+    channel = Scripted(ChannelDown("连不上", permanent=False))
+    summary = deliverer(ledger, channel).deliver(sample.AT)
+    assert summary.down == "连不上"
+    assert channel.taken == []
+    assert state(ledger, "n2").tries == 0
+
+
+def test_a_wrong_password_loses_nothing_however_long_it_lasts(ledger: Ledger) -> None:
+    ledger.outbox.enqueue([waiting("n1")])
+    channel = Scripted(*[ChannelDown("拒绝登录")] * 40)
+    runner = deliverer(ledger, channel, max_tries=3)
+    now = sample.AT
+    for _ in range(40):
+        runner.deliver(now)
+        now += timedelta(minutes=6)
+    assert state(ledger, "n1").state == "waiting"
+    assert runner.deliver(now).sent == 1
+
+
+def test_the_operator_sees_the_error_and_since_when_until_it_is_over(ledger: Ledger) -> None:
+    ledger.outbox.enqueue([waiting("n1")])
+    down = ChannelDown("拒绝登录")
+    runner = deliverer(ledger, Scripted(down, down))
+    runner.deliver(sample.AT)
+    runner.deliver(sample.AT + timedelta(minutes=10))
+    shown = ledger.states.load(STATE)["email"]
+    assert (shown["error"], shown["error_since"]) == ("拒绝登录", sample.AT.isoformat())
+    runner.deliver(sample.AT + timedelta(minutes=20))
+    shown = ledger.states.load(STATE)["email"]
+    assert (shown["error"], shown["error_since"]) == ("", "")
+    assert shown["last_sent"] == (sample.AT + timedelta(minutes=20)).isoformat()
+
+
+def test_an_unknown_channel_fails_clearly(ledger: Ledger) -> None:
+    ledger.outbox.enqueue([waiting("n1", channel="pigeon")])
+    assert deliverer(ledger, Scripted()).deliver(sample.AT).failed == 1
+    assert "pigeon" in state(ledger, "n1").error
+
+
+def test_a_deliverer_killed_after_sending_sends_the_same_bytes_again(ledger: Ledger) -> None:
+    """At least once: the copy carries the same Message-ID, which mail programs fold."""
+    message = replace(waiting("n1"), body=b"Message-ID: <stable@x>\r\n\r\nhello\r\n", message_id="<stable@x>")
+    ledger.outbox.enqueue([message])
+    [leased] = ledger.outbox.lease(1, now=sample.AT, lease=timedelta(minutes=3))
+    assert deliverer(ledger, Scripted()).deliver(sample.AT + timedelta(minutes=1)).sent == 0
+    channel = Scripted()
+    assert deliverer(ledger, channel).deliver(sample.AT + timedelta(minutes=4)).sent == 1
+    assert leased.body == state(ledger, "n1").body
+
+
+def test_over_a_real_server_one_bad_recipient_holds_nobody_up(
+    ledger: Ledger, smtp: Callable[..., int], mailbox: Mailbox, tmp_path: Path
+) -> None:
+    ledger.outbox.enqueue(
+        [waiting("n1", to="nobody@x.example"), waiting("n2", to="busy@x.example"), waiting("n3")]
+    )
+    mailbox.drops = 1
+    channel = MailChannel(host="127.0.0.1", port=smtp(), sender="yujing@example.com", timeout_s=5)
+    runner = deliverer(ledger, channel)
+    first = runner.deliver(sample.AT)
+    assert (first.sent, first.failed, first.retried) == (0, 1, 2)
+    second = runner.deliver(sample.AT + timedelta(minutes=2))
+    assert (second.sent, second.retried) == (1, 1)
+    assert [to for to, _ in mailbox.arrived] == ["pr-duty@example.com"]
