@@ -148,7 +148,7 @@ class App:
         """Incidents and plans."""
         from response.incidents import Desk
 
-        return Desk(ledger=self.ledger, settings=self.settings)
+        return Desk(ledger=self.ledger, plans=self.settings.plans, plan_for=self.settings.plan_for)
 
     @cached_property
     def pipeline(self) -> Pipeline:
