@@ -8,14 +8,14 @@ sources: docs/detection.md. Whole hours are absorbed, each exactly once, and onl
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import cast
 
 import numpy as np
 
 from config.settings import Baselines as Settings
-from monitor.series import LOCAL_SHIFT, NEGATIVE, PER_HOUR, POSTS, STORIES, Floats, Layout
+from monitor.series import LOCAL_SHIFT, NEGATIVE, PER_HOUR, POSTS, STORIES, Flags, Floats, Layout, Numbers
 
 WINDOWS = (1, 3, 12)
 """Buckets of the windows that are judged: 5, 15 and 60 minutes."""
@@ -93,9 +93,9 @@ class Baseline:
 
     # ------------------------------------------------------------------ reading
 
-    def expect(self, buckets: Sequence[int] | Floats) -> Expected:
-        """Expected counts of all series in the given buckets (numbers since the epoch)."""
-        local = np.asarray(buckets, dtype=np.int64) + LOCAL_SHIFT
+    def expect(self, first: int, until: int) -> Expected:
+        """Expected counts of all series in the buckets [first, until)."""
+        local = np.arange(first, until) + LOCAL_SHIFT
         factor = self._factor(local)[list(_MEASURE_PROFILE)][:, self._brand]
         return Expected(
             mean=self._level[:, :, None] * factor, phi=self._phi, doubt=self._doubt, share=self._share
@@ -105,20 +105,20 @@ class Baseline:
         """Hours of history behind a brand's baseline."""
         return float(self.hours[brand])
 
-    def _factor(self, local: np.ndarray) -> Floats:
+    def _factor(self, local: Numbers) -> Floats:
         """Profile at local buckets, linear between the middles of the hours (no steps at a full hour)."""
         position = (local + 0.5) / PER_HOUR - 0.5
         # The epoch was a Thursday; hour 0 of the week is Monday 00:00.
         low = np.floor(position).astype(np.int64)
         weight = position - low
         before, after = (low + 72) % _WEEK_H, (low + 73) % _WEEK_H
-        return cast(Floats, self._profile[:, :, before] * (1 - weight) + self._profile[:, :, after] * weight)
+        return self._profile[:, :, before] * (1 - weight) + self._profile[:, :, after] * weight
 
     # ----------------------------------------------------------------- absorbing
 
-    def start(self, brands: Sequence[bool]) -> None:
+    def start(self, brands: Flags) -> None:
         """History of these brands begins now (the first post was seen, or watching began)."""
-        self.started = np.maximum(self.started, np.asarray(brands, dtype=float))
+        self.started = np.maximum(self.started, brands.astype(np.float64))
 
     def absorb(self, first: int, counts: Floats) -> None:
         """Take in one whole hour, buckets [first, first + 12), exactly once.
@@ -129,9 +129,11 @@ class Baseline:
             raise ValueError("only whole hours are absorbed")
         if self.absorbed_until and first != self.absorbed_until:
             raise ValueError(f"bucket {first} is not the next one ({self.absorbed_until})")
+        posted = counts[POSTS, self._whole].sum(axis=1) > 0
+        self.start(posted)
         live = self.started > 0
-        if live.any():
-            mean = self.expect(np.arange(first, first + PER_HOUR)).mean
+        if live.any() and not self._gap(first, bool(posted.any())):
+            mean = self.expect(first, first + PER_HOUR).mean
             kept = self._winsorise(counts, mean)
             self._learn_level(first, kept, live)
             self._learn_dispersion(kept, mean, live & (self.hours >= 24), self._suspect(counts, mean))
@@ -142,11 +144,17 @@ class Baseline:
         self.absorbed_until = first + PER_HOUR
         self._refresh()
 
+    def _gap(self, first: int, posted: bool) -> bool:
+        """Not one post of any brand where at least 20 were due: nobody looked, the public was not calm."""
+        if posted:
+            return False
+        return float(self.expect(first, first + PER_HOUR).mean[POSTS, self._whole].sum()) >= 20
+
     def _winsorise(self, counts: Floats, mean: Floats) -> Floats:
         spread = np.sqrt(self._phi[0][:, :, None] * mean + self._doubt[:, :, None] * mean**2)
         return cast(Floats, np.minimum(counts, mean + 3 * spread + 2))
 
-    def _learn_level(self, first: int, kept: Floats, live: np.ndarray) -> None:
+    def _learn_level(self, first: int, kept: Floats, live: Flags) -> None:
         keep = math.exp(-1 / (24 * self._settings.level_days))
         factor = self._factor(np.arange(first, first + PER_HOUR) + LOCAL_SHIFT).sum(axis=2)
         factor = factor[list(_MEASURE_PROFILE)][:, self._brand]
@@ -154,15 +162,15 @@ class Baseline:
         self.total = np.where(on, self.total * keep + kept.sum(axis=2), self.total)
         self.exposure = np.where(on, self.exposure * keep + factor, self.exposure)
 
-    def _suspect(self, counts: Floats, mean: Floats) -> np.ndarray:
+    def _suspect(self, counts: Floats, mean: Floats) -> Flags:
         """Hours that look like an incident (far too many negatives, far too large a share): they are not noise."""
         k, m = counts[NEGATIVE].sum(axis=1), mean[NEGATIVE].sum(axis=1)
         n = counts[POSTS, self._whole].sum(axis=1)[self._brand]
         usual = n * self._share
         spread = np.sqrt(self._phi[2][NEGATIVE] * m + self._doubt[NEGATIVE] * m**2)
-        return (k > m + 3 * spread + 2) & (k - usual > 3 * np.sqrt(usual * (1 - self._share)))
+        return cast(Flags, (k > m + 3 * spread + 2) & (k - usual > 3 * np.sqrt(usual * (1 - self._share))))
 
-    def _learn_dispersion(self, kept: Floats, mean: Floats, live: np.ndarray, suspect: np.ndarray) -> None:
+    def _learn_dispersion(self, kept: Floats, mean: Floats, live: Flags, suspect: Flags) -> None:
         # The first day's profile is flat: what it misses is not noise.
         on = live[self._brand] & ~suspect
         if not on.any():
@@ -180,7 +188,7 @@ class Baseline:
                 on, self.expected[index] * keep + m.sum(axis=2), self.expected[index]
             )
 
-    def _learn_profile(self, first: int, kept: Floats, live: np.ndarray) -> None:
+    def _learn_profile(self, first: int, kept: Floats, live: Flags) -> None:
         hour = (first + LOCAL_SHIFT) // PER_HOUR
         week = (hour + 72) % _WEEK_H
         keep = math.exp(-1 / (24 * _CELL_DAYS))
@@ -195,7 +203,7 @@ class Baseline:
             total[:, live, cell] += sums[:, live]
             exposure[:, live, cell] += flat[:, live]
 
-    def _learn_share(self, kept: Floats, live: np.ndarray) -> None:
+    def _learn_share(self, kept: Floats, live: Flags) -> None:
         keep = math.exp(-1 / (24 * self._settings.level_days))
         on = live[self._brand]
         negatives = kept[NEGATIVE].sum(axis=1)
@@ -203,7 +211,7 @@ class Baseline:
         self.share_negative = np.where(on, self.share_negative * keep + negatives, self.share_negative)
         self.share_posts = np.where(on, self.share_posts * keep + posts, self.share_posts)
 
-    def _advance_cusum(self, counts: Floats, mean: Floats, live: np.ndarray) -> None:
+    def _advance_cusum(self, counts: Floats, mean: Floats, live: Flags) -> None:
         step = self.cusum_step(counts[NEGATIVE].sum(axis=1), mean[NEGATIVE].sum(axis=1))
         on = live[self._brand]
         self.cusum = np.where(on, np.clip(self.cusum + step, 0, CUSUM_CAP), 0.0)

@@ -15,7 +15,7 @@ from scipy.special import betainc
 
 from config.settings import Detection
 from monitor.baseline import WINDOWS, Baseline
-from monitor.series import NEGATIVE, PER_HOUR, POSTS, STORIES, Floats, Window
+from monitor.series import NEGATIVE, PER_HOUR, POSTS, STORIES, Flags, Floats, Numbers, Window
 
 TAIL_CAP = 300.0
 """Tails are not told apart beyond 10⁻³⁰⁰."""
@@ -43,7 +43,7 @@ class Look:
     """The bucket after the last one looked at."""
     tail: Floats
     """[series] A: the greatest over windows and over posts and stories."""
-    window: np.ndarray
+    window: Numbers
     """[series] index into ``WINDOWS`` of the window that decided."""
     observed: Floats
     expected: Floats
@@ -71,7 +71,7 @@ _SHARE_PHI = 1.5
 def look(baseline: Baseline, window: Window, end: int) -> Look:
     """All series at the end of bucket ``end`` − 1; the window must reach two hours back."""
     counts = window.part(end - 2 * PER_HOUR, end)
-    expected = baseline.expect(np.arange(end - PER_HOUR, end))
+    expected = baseline.expect(end - PER_HOUR, end)
     layout, every = baseline.layout, np.arange(baseline.layout.size)
     recent = counts[:, :, PER_HOUR:]
     found = []
@@ -162,7 +162,7 @@ THIN_STORIES = 8
 """Distinct negative stories in an hour that a brand with little history needs."""
 
 
-def gate(seen: Look, rules: Detection) -> np.ndarray:
+def gate(seen: Look, rules: Detection) -> Flags:
     """[series] Enough negatives in the last hour, and more of the posts negative than usual."""
     return (seen.negatives >= rules.min_negatives) & (seen.share_z > rules.share_z)
 
@@ -196,7 +196,7 @@ def slow_burn(seen: Look, baseline: Baseline, window: Window, rules: Detection) 
     height, highs = baseline.cusum, list(baseline.cusum_high)
     for hour in range(baseline.absorbed_until, seen.end - PER_HOUR + 1, PER_HOUR):
         observed = window.part(hour, hour + PER_HOUR)[NEGATIVE].sum(axis=1)
-        mean = baseline.expect(np.arange(hour, hour + PER_HOUR)).mean[NEGATIVE].sum(axis=1)
+        mean = baseline.expect(hour, hour + PER_HOUR).mean[NEGATIVE].sum(axis=1)
         height = np.maximum(height + baseline.cusum_step(observed, mean), 0.0)
         highs.append(height)
     earlier = np.max(highs[-1 - int(rules.new_high_hours) : -1], axis=0)
@@ -215,7 +215,7 @@ def onset(baseline: Baseline, window: Window, series: int, end: int) -> int:
     (Hinkley 1970); never before the window.
     """
     first = window.first
-    expected = baseline.expect(np.arange(first, end))
+    expected = baseline.expect(first, end)
     mean = expected.mean[NEGATIVE, series]
     allowed = mean + 0.5 * np.sqrt(expected.phi[0][NEGATIVE, series] * np.maximum(mean, 0.02))
     x = window.part(first, end)[NEGATIVE, series]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
@@ -13,6 +12,8 @@ import numpy.typing as npt
 from store.posts import Posts
 
 Floats = npt.NDArray[np.float64]
+Flags = npt.NDArray[np.bool_]
+Numbers = npt.NDArray[np.int64]
 
 STEP_S = 300
 """Seconds of a bucket; buckets are aligned to the epoch."""
@@ -69,7 +70,7 @@ class Window:
     @property
     def end(self) -> int:
         """The bucket after the last."""
-        return self.first + self.counts.shape[2]
+        return self.first + int(self.counts.shape[2])
 
     def part(self, since: int, until: int) -> Floats:
         """Counts of the buckets [since, until), which must lie inside."""
@@ -81,9 +82,6 @@ class Counts(Protocol):
 
     def read(self, layout: Layout, since: int, until: int) -> Window:
         """Counts of the buckets [since, until)."""
-
-    def first(self, layout: Layout, since: int, until: int) -> Sequence[int | None]:
-        """For every brand the first bucket in [since, until) that had a post."""
 
 
 class StoredCounts:
@@ -105,13 +103,3 @@ class StoredCounts:
                 at = bucket_of(row.bucket) - since
                 counts[:, index, at] = (row.posts, row.negative, row.negative_stories)
         return Window(first=since, counts=counts)
-
-    def first(self, layout: Layout, since: int, until: int) -> list[int | None]:
-        """From one count without topics."""
-        found: dict[str, int] = {}
-        rows = self._posts.counts(
-            since=time_of(since), until=time_of(until), step_s=STEP_S, brands=layout.brands, topics=False
-        )
-        for row in rows:
-            found.setdefault(row.brand, bucket_of(row.bucket))
-        return [found.get(brand) for brand in layout.brands]

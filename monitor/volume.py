@@ -10,11 +10,10 @@ the choices were made leaving one ticker out (bench/nab.py).
 from __future__ import annotations
 
 import math
-
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import cast
+from typing import Any, cast
 
 _BINS_PER_E = 40
 """Resolution of the quantile sketch: bins of 1/40 in log(1 + count), 2.5 % of the count."""
@@ -112,6 +111,17 @@ class VolumeDetector:
         self._rows += 1
         return VolumeScore(ratio=ratio, alert=alert)
 
+    def peek(self, rows: Sequence[float]) -> float:
+        """Ratio of the last of some rows (an hour of them at least), learning nothing."""
+        if self._rows < self._warm:
+            return 0.0
+        logs = (math.log1p(sum(rows[-width:]) / width) for width in self._widths)
+        return max(log / scale for log, scale in zip(logs, self._scales, strict=True))
+
+    def highest(self, since_s: float) -> float:
+        """Greatest ratio judged at or after a time; 0 when none was."""
+        return max((ratio for at, ratio in self._highs if at >= since_s), default=0.0)
+
     def _mean(self, width: int) -> float:
         rows = list(self._recent)[-width:]
         return sum(rows) / len(rows)
@@ -156,7 +166,7 @@ class VolumeDetector:
     @classmethod
     def of(cls, document: Mapping[str, object]) -> VolumeDetector:
         """From ``document()``. Raises ``KeyError``, ``TypeError`` or ``ValueError`` for anything else."""
-        raw = cast("dict[str, list]", document)
+        raw = cast("dict[str, list[Any]]", document)
         made = cls(step_s=float(cast(float, document["step_s"])))
         for sketch, (bins, weight, scale) in zip(made._sketches, raw["sketches"], strict=True):
             sketch.bins = {int(key): float(mass) for key, mass in bins}

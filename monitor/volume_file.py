@@ -8,6 +8,7 @@ import statistics
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import TextIO
 
@@ -98,7 +99,7 @@ def judge_rows(
 
 
 def _step(early: list[tuple[float, float]]) -> float:
-    gaps = [b[0] - a[0] for a, b in zip(early, early[1:], strict=False) if b[0] > a[0]]
+    gaps = [b[0] - a[0] for a, b in pairwise(early) if b[0] > a[0]]
     return statistics.median(gaps) if gaps else 300.0
 
 

@@ -1,0 +1,103 @@
+"""Replays history through the watch itself and scores what it raised against known incidents."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from config.settings import Brand, Rules, Topic
+from domain.alert import Alert, Change
+from monitor.replay_stores import ReplayLedger, ReplayPosts, TableCounts
+from monitor.series import PER_DAY, time_of
+from monitor.watch import Watch
+
+_GRACE = timedelta(hours=6)
+"""An alert so soon after an incident belongs to it: posts about it are still being written."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Known:
+    """An incident that is known to have happened."""
+
+    brand: str
+    start: datetime
+    end: datetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Summary:
+    """Scores; None where there is nothing to divide by, or no incidents were given."""
+
+    alerts: int
+    """Episodes: alerts, however many revisions each had."""
+    brand_weeks: float
+    recall: float | None = None
+    """Incidents with a revision of an alert of their brand between start and end ÷ incidents."""
+    precision: float | None = None
+    """Episodes that touch an incident ÷ episodes."""
+    median_delay_min: float | None = None
+    """From the start to the first such revision, over the incidents found."""
+    false_per_brand_week: float | None = None
+
+
+def replay(
+    *,
+    counts: TableCounts,
+    posts: ReplayPosts,
+    brands: Sequence[Brand],
+    topics: Sequence[Topic],
+    rules: Rules,
+    progress: Callable[[int, int], None] = lambda _done, _all: None,
+) -> Iterator[Alert]:
+    """Every revision that the watch makes, ticking through the whole table, in order of time."""
+    watch = Watch(
+        posts=posts, ledger=ReplayLedger(), brands=brands, topics=topics, rules=rules, counts=counts
+    )
+    step = max(1, rules.detection.tick_min // 5)
+    total = counts.end - counts.first
+    for done, bucket in enumerate(range(counts.first + 1, counts.end + 1, step)):
+        yield from watch.tick(time_of(bucket)).alerts
+        progress(min(total, (done + 1) * step), total)
+
+
+def brand_weeks(counts: TableCounts) -> float:
+    """Weeks of the table × brands."""
+    return len(counts.layout.brands) * (counts.end - counts.first) / (7 * PER_DAY)
+
+
+def summarise(revisions: Sequence[Alert], weeks: float, known: Sequence[Known] | None) -> Summary:
+    """Scores of a replay's revisions; those of recovery say nothing new and do not count as found."""
+    episodes: dict[str, list[Alert]] = {}
+    for revision in revisions:
+        if revision.change is not Change.RECOVERED:
+            episodes.setdefault(revision.id, []).append(revision)
+    if known is None:
+        return Summary(alerts=len(episodes), brand_weeks=weeks)
+    delays = []
+    for incident in known:
+        times = [
+            revision.at
+            for each in episodes.values()
+            for revision in each
+            if revision.brand == incident.brand and incident.start <= revision.at <= incident.end
+        ]
+        if times:
+            delays.append((min(times) - incident.start).total_seconds() / 60)
+    true = sum(
+        any(_touches(revision, incident) for revision in each for incident in known)
+        for each in episodes.values()
+    )
+    return Summary(
+        alerts=len(episodes),
+        brand_weeks=weeks,
+        recall=len(delays) / len(known) if known else None,
+        precision=true / len(episodes) if episodes else None,
+        median_delay_min=statistics.median(delays) if delays else None,
+        false_per_brand_week=(len(episodes) - true) / weeks if weeks else None,
+    )
+
+
+def _touches(revision: Alert, incident: Known) -> bool:
+    return revision.brand == incident.brand and incident.start <= revision.at <= incident.end + _GRACE

@@ -1,0 +1,156 @@
+"""The life of an alert: born, updated, escalated, recovered. Pure: what is known in, the next revision out."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from domain.alert import Alert, AlertState, Change, Level, Reason
+from domain.signal import Signal
+from monitor.detectors import Finding
+from monitor.levels import Judgement
+
+OPEN = (AlertState.FIRING, AlertState.ACKNOWLEDGED, AlertState.SILENCED)
+_LOUDER = 1.25
+"""A new 24 h high is told when the last hour holds a quarter more negatives than at the revision before."""
+_MOST_POSTS = 50
+
+
+@dataclass(frozen=True, kw_only=True)
+class Situation:
+    """What one tick knows of one group of findings of a brand."""
+
+    brand: str
+    topics: tuple[str, ...]
+    """Lead first."""
+    finding: Finding
+    """The lead finding."""
+    judgement: Judgement
+    signals: tuple[Signal, ...]
+    """Lead first; empty when no detector fired at this tick."""
+    posts: tuple[str, ...]
+    onset: datetime
+    incomplete: tuple[str, ...]
+
+
+def alert_id(fingerprint: str, at: datetime) -> str:
+    """Stable id of an alert born at a tick: 24 hex digits."""
+    return hashlib.sha256(f"alert\0{fingerprint}\0{at.isoformat()}".encode()).hexdigest()[:24]
+
+
+def matching(alerts: Iterable[Alert], topics: Sequence[str], posts: Sequence[str]) -> Alert | None:
+    """The open alert that findings belong to: it shares a topic or a post, or one of the two names no topic."""
+    for alert in alerts:
+        if alert.state is AlertState.RESOLVED:
+            continue
+        if not alert.topics or not topics or set(alert.topics) & set(topics) or set(alert.posts) & set(posts):
+            return alert
+    return None
+
+
+def born(situation: Situation, *, at: datetime) -> Alert:
+    """Revision 1. What a detector fired for is blue at least."""
+    fingerprint = f"{situation.brand}:{situation.topics[0] if situation.topics else ''}"
+    level = max(Level.BLUE, situation.judgement.level)
+    return Alert(
+        id=alert_id(fingerprint, at),
+        fingerprint=fingerprint,
+        revision=1,
+        change=Change.NEW,
+        brand=situation.brand,
+        topics=situation.topics,
+        level=level,
+        score=situation.judgement.score,
+        reasons=situation.judgement.reasons,
+        state=AlertState.FIRING,
+        onset=situation.onset,
+        at=at,
+        first_at=at,
+        explanation=situation.signals[0].explanation,
+        signals=tuple(signal.id for signal in situation.signals),
+        posts=situation.posts[:_MOST_POSTS],
+        peak=level,
+        incomplete=situation.incomplete,
+        numbers=numbers_of(situation.finding),
+    )
+
+
+def grown(alert: Alert, situation: Situation, *, at: datetime) -> Alert | None:
+    """The next revision when the level rose or, with a detector firing, a new 24 h high came; else None."""
+    level = max(alert.level, situation.judgement.level)
+    if level > alert.level:
+        change = Change.ESCALATED
+    elif situation.signals and _new_high(alert, situation.finding):
+        change = Change.UPDATE
+    else:
+        return None
+    return replace(
+        alert,
+        revision=alert.revision + 1,
+        change=change,
+        topics=_merged(alert.topics, situation.topics),
+        level=level,
+        score=max(alert.score, situation.judgement.score),
+        reasons=situation.judgement.reasons,
+        at=at,
+        explanation=situation.signals[0].explanation if situation.signals else alert.explanation,
+        signals=tuple(signal.id for signal in situation.signals) or alert.signals,
+        posts=situation.posts[:_MOST_POSTS] or alert.posts,
+        peak=max(alert.peak, level),
+        incomplete=situation.incomplete,
+        numbers=numbers_of(situation.finding)
+        | {"highest": max(_highest_before(alert), situation.finding.negatives)},
+    )
+
+
+def recovered(alert: Alert, finding: Finding, *, at: datetime, hours: float) -> Alert:
+    """The last revision: back to the usual for so many hours."""
+    text = (
+        f"已连续 {hours:.0f} 小时没有异常：过去1小时负面 {finding.negatives:.0f} 条，"
+        f"负面占比 {finding.share:.0%}（平时 {finding.usual_share:.0%}）。"
+    )
+    return replace(
+        alert,
+        revision=alert.revision + 1,
+        change=Change.RECOVERED,
+        state=AlertState.RESOLVED,
+        at=at,
+        explanation=text,
+        reasons=(Reason(rule="recovered", points=0.0, text=text),),
+        incomplete=(),
+        numbers=numbers_of(finding),
+    )
+
+
+def numbers_of(finding: Finding) -> dict[str, float]:
+    """The lead finding in numbers, as ``Alert.numbers`` names them."""
+    found = {
+        "observed": finding.observed,
+        "expected": finding.expected,
+        "window_min": float(finding.window_min),
+        "tail": finding.tail,
+        "share": finding.share,
+        "usual_share": finding.usual_share,
+        "share_z": finding.share_z,
+        "negatives": finding.negatives,
+        "per_hour_usual": finding.usual,
+    }
+    return {name: round(value, 4) for name, value in found.items()}
+
+
+def _new_high(alert: Alert, finding: Finding) -> bool:
+    return finding.negatives >= _LOUDER * max(1.0, _highest_before(alert))
+
+
+def _highest_before(alert: Alert) -> float:
+    """Most negatives of an hour told so far: an escalation for another reason does not lower the mark."""
+    return alert.numbers.get("highest", alert.numbers.get("negatives", 0.0))
+
+
+def _merged(old: tuple[str, ...], new: tuple[str, ...]) -> tuple[str, ...]:
+    """The lead topic stays: incident and thread hang on it."""
+    if not old:
+        return new
+    return (*old, *(topic for topic in new if topic not in old))

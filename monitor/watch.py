@@ -1,0 +1,428 @@
+"""The watch: reads counts, compares them with what is usual, records signals and keeps alerts.
+
+Every tick is a function of the stored counts, the stored state and ``now``: run again it changes nothing,
+run by two processes it happens once (ids are derived, revisions conditional), killed anywhere it goes on.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import numpy as np
+
+from config.settings import Brand, Rules, Source, Topic
+from domain.alert import Alert, Level
+from domain.plan import Plan
+from domain.signal import Signal, signal_id
+from monitor.detectors import Finding, Look, finding, look, negative_tail, onset, slow_burn
+from monitor.evidence import Evidence, gather, ranked_topics
+from monitor.keeper import Keeper
+from monitor.levels import Judgement, judge
+from monitor.operators import operator_alerts
+from monitor.revisions import OPEN, Situation, born, grown, matching, recovered
+from monitor.rules import LIMITS, over_limits, verified_red
+from monitor.series import (
+    NEGATIVE,
+    PER_DAY,
+    PER_HOUR,
+    POSTS,
+    STEP_S,
+    Counts,
+    Layout,
+    Window,
+    bucket_of,
+    time_of,
+)
+from monitor.sources import blind_sources
+from monitor.wording import explain
+from store.ledger import Ledger
+from store.posts import Judged
+
+_LOOKBACK = 10 * PER_HOUR
+"""Buckets read at least: an onset may lie so far back."""
+_DELAY_MIN = 10
+"""Minutes that judging may take on top of a source's crawl interval."""
+_MOST_POSTS, _PER_STORY = 200, 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tick:
+    """What a tick found: signals recorded and alert revisions stored by this very call."""
+
+    signals: tuple[Signal, ...]
+    alerts: tuple[Alert, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Voice:
+    """A finding with the sentence that explains it."""
+
+    finding: Finding
+    text: str
+
+
+class Watch:
+    """Watches all brands."""
+
+    def __init__(
+        self,
+        *,
+        posts: TopPosts,
+        ledger: Ledger,
+        brands: Sequence[Brand],
+        topics: Sequence[Topic],
+        rules: Rules,
+        sources: Sequence[Source] = (),
+        plans: Mapping[str, Plan] | None = None,
+        counts: Counts,
+    ) -> None:
+        self._posts = posts
+        self._ledger = ledger
+        self._brands = tuple(brands)
+        self._rules = rules
+        self._sources = tuple(source for source in sources if source.enabled)
+        self._weights = {topic.id: topic.weight for topic in topics}
+        self._names = {topic.id: topic.name for topic in topics}
+        known = plans or {}
+        self._red = {t.id for t in topics if t.plan in known and known[t.plan].level >= Level.RED}
+        self._layout = Layout(brands=tuple(b.id for b in brands), topics=tuple(t.id for t in topics))
+        self._counts = counts
+        self._keeper = Keeper(
+            counts=self._counts, states=ledger.states, layout=self._layout, settings=rules.baselines
+        )
+        # A post counts at its time of publication but is known only after the next crawl: windows that ended
+        # so long ago are judged again. Older ones never are, so late arrivals raise no alert.
+        late = max((source.every_min + _DELAY_MIN for source in self._sources), default=0)
+        self._late = min(PER_HOUR, math.ceil(late * 60 / STEP_S))
+
+    # ---------------------------------------------------------------------- what others call
+
+    def tick(self, now: datetime) -> Tick:
+        """Look at everything up to the last whole bucket before ``now``. Raises ``StoreError``."""
+        end = bucket_of(now)
+        at = time_of(end)
+        blind = blind_sources(self._sources, self._ledger.source_runs, now) if self._sources else {}
+        signals, alerts = operator_alerts(self._ledger, self._sources, blind, at=at)
+        if self._layout.brands:
+            self._keeper.advance(end)
+            first = min(self._keeper.baseline.absorbed_until, end - _LOOKBACK)
+            window = self._counts.read(self._layout, first, end)
+            seen = look(self._keeper.baseline, window, end)
+            voices = self._voices(window, seen, end)
+            for index, brand in enumerate(self._brands):
+                found = self._brand(index, brand, voices.get(index, []), window, seen, tuple(sorted(blind)))
+                signals += found.signals
+                alerts += found.alerts
+        return Tick(signals=tuple(signals), alerts=tuple(alerts))
+
+    def rebuild(self, now: datetime) -> None:
+        """Learn the baselines anew from the stored counts. Raises ``StoreError``."""
+        self._keeper.rebuild(bucket_of(now))
+
+    def band(
+        self, brand: str, topic: str, since: datetime, until: datetime, step_s: int
+    ) -> list[tuple[datetime, float, float, float]]:
+        """Usual negatives: (bucket start, mean, low, high), low and high two standard deviations away.
+
+        Buckets start at ``since + i · step_s``. Empty for a brand that is not watched or whose history is thin.
+        """
+        if not self._keeper.load() or brand not in self._layout.brands:
+            return []
+        baseline = self._keeper.baseline
+        index = self._layout.brands.index(brand)
+        if baseline.history_hours(index) < self._rules.detection.min_history_hours:
+            return []
+        series = index * self._layout.width
+        if topic:
+            if topic not in self._layout.topics:
+                return []
+            series += 1 + self._layout.topics.index(topic)
+        found = []
+        start = since
+        while start < until:
+            expected = baseline.expect(
+                bucket_of(start), max(bucket_of(start) + 1, bucket_of(start) + step_s // STEP_S)
+            )
+            mean = float(expected.mean[NEGATIVE, series].sum()) * min(1.0, step_s / STEP_S)
+            phi = float(expected.phi[2 if step_s >= 3600 else 0][NEGATIVE, series])
+            spread = 2 * math.sqrt(phi * mean + float(expected.doubt[NEGATIVE, series]) * mean**2)
+            found.append((start, mean, max(0.0, mean - spread), mean + spread))
+            start += timedelta(seconds=step_s)
+        return found
+
+    # --------------------------------------------------------------------------- detectors
+
+    def _voices(self, window: Window, seen: Look, end: int) -> dict[int, list[Voice]]:
+        """Brand index → what detectors say, strongest first, one finding a series and detector."""
+        baseline, rules = self._keeper.baseline, self._rules.detection
+        best: dict[tuple[int, str], Finding] = {}
+        for when in range(end - self._late, end + 1):
+            there = seen if when == end else look(baseline, window, when)
+            for each in negative_tail(there, baseline, rules):
+                key = (each.series, "negative")
+                if key not in best or each.tail >= best[key].tail:
+                    best[key] = each
+        found = [*best.values(), *slow_burn(seen, baseline, window, rules)]
+        voices: dict[int, list[Voice]] = {}
+        for each in sorted(found, key=lambda f: -f.tail):
+            voices.setdefault(each.series // self._layout.width, []).append(self._voice(each))
+        for index, brand in enumerate(self._brands):
+            extra = [*self._limit_voices(index, brand, seen, end), *self._volume_voices(index, seen, window)]
+            if extra:
+                voices.setdefault(index, []).extend(extra)
+        return voices
+
+    def _voice(self, each: Finding, limit: str = "") -> Voice:
+        topic = self._layout.key(each.series)[1]
+        text = explain(
+            each,
+            topic=self._names.get(topic, topic),
+            history_hours=self._keeper.baseline.history_hours(each.series // self._layout.width),
+            thin_below=self._rules.detection.min_history_hours,
+            limit=limit,
+        )
+        return Voice(finding=each, text=text)
+
+    def _limit_voices(self, index: int, brand: Brand, seen: Look, end: int) -> list[Voice]:
+        if brand.limits is None:
+            return []
+        series = index * self._layout.width
+        found = [self._voice(each, words) for each, words in over_limits(seen, series, brand.limits)]
+        if brand.limits.verified_red and seen.negatives[series] > 0:
+            hit = verified_red(self._top(brand.id, end - PER_HOUR, end), self._red)
+            if hit is not None:
+                words = f"认证账号「{_shown(hit[0].post.author.name)}」发布「{self._names[hit[1]]}」负面"
+                place = series + 1 + self._layout.topics.index(hit[1])
+                found.append(self._voice(finding(seen, place, "limit_verified"), words))
+        return found
+
+    def _volume_voices(self, index: int, seen: Look, window: Window) -> list[Voice]:
+        """The volume detector: total posts at a new 24 h high of the brand's own scale."""
+        detector, series = self._keeper.volumes[index], index * self._layout.width
+        posts = window.counts[POSTS, series]
+        ratio = detector.peek(posts[-PER_HOUR:].tolist())
+        if ratio < 1 or seen.posts[series] < self._rules.detection.min_negatives:
+            return []
+        absorbed = self._keeper.baseline.absorbed_until
+        rows = posts.tolist()
+        earlier = [
+            detector.peek(rows[at - PER_HOUR : at])
+            for at in range(max(PER_HOUR, absorbed - window.first + 1), len(rows))
+        ]
+        day_ago = (window.end - PER_DAY) * STEP_S
+        if ratio <= max([detector.highest(day_ago), *earlier]):
+            return []
+        return [self._voice(finding(seen, series, "volume"))]
+
+    # ----------------------------------------------------------------------------- a brand
+
+    def _brand(
+        self,
+        index: int,
+        brand: Brand,
+        voices: list[Voice],
+        window: Window,
+        seen: Look,
+        blind: tuple[str, ...],
+    ) -> Tick:
+        at = time_of(seen.end)
+        rules = self._rules.detection
+        alarming = [
+            voice
+            for voice in voices
+            if voice.finding.detector != "volume"
+            or (voice.finding.share_z > rules.share_z and voice.finding.negatives >= rules.min_negatives)
+        ]
+        silent = [voice for voice in voices if voice not in alarming]
+        if not brand.alerts:
+            silent, alarming = voices, []
+        recorded = self._record_new_highs(brand.id, silent, at)
+        open_alerts = self._open(brand.id)
+        stored: list[Alert] = []
+        touched: set[str] = set()
+        for group in self._groups(brand, alarming, seen.end):
+            situation = self._situation(brand.id, group, window, seen.end, blind)
+            alert = matching(open_alerts, situation.topics, situation.posts)
+            if alert is not None:
+                touched.add(alert.id)
+            revision = born(situation, at=at) if alert is None else grown(alert, situation, at=at)
+            if revision is not None:
+                recorded += self._ledger.signals.record(situation.signals)
+                stored += [revision] if self._ledger.alerts.put(revision) else []
+        for alert in open_alerts:
+            if alert.id not in touched:
+                stored += self._carry_on(index, alert, window, seen, blind)
+        return Tick(signals=tuple(recorded), alerts=tuple(stored))
+
+    def _open(self, brand: str) -> list[Alert]:
+        return self._ledger.alerts.find(brand=brand, states=OPEN)
+
+    def _record_new_highs(self, brand: str, voices: Iterable[Voice], at: datetime) -> list[Signal]:
+        """Signals that raise no alert are kept once a day unless they grow."""
+        found = [self._signal(brand, voice, at, ()) for voice in voices]
+        if not found:
+            return []
+        since = at - timedelta(hours=self._rules.detection.new_high_hours)
+        known = self._ledger.signals.since(since, brand=brand)
+        new = [
+            signal
+            for signal in found
+            if not any(
+                old.detector == signal.detector
+                and old.topic == signal.topic
+                and old.observed >= signal.observed / 1.25
+                for old in known
+            )
+        ]
+        return self._ledger.signals.record(new)
+
+    def _groups(self, brand: Brand, voices: list[Voice], end: int) -> list[list[Voice]]:
+        """Findings that belong together: all of them beside one of the whole brand, else by shared posts."""
+        if len(voices) < 2 or any(not self._layout.key(voice.finding.series)[1] for voice in voices):
+            return [voices] if voices else []
+        posts = self._top(brand.id, end - PER_HOUR - self._late, end)
+        carriers = [{topic.id for topic in judged.assessment.topics} for judged in posts]
+        groups: list[list[Voice]] = []
+        for voice in voices:
+            topic = self._layout.key(voice.finding.series)[1]
+            linked = [
+                group
+                for group in groups
+                if any(
+                    topic == other or any({topic, other} <= each for each in carriers)
+                    for other in (self._layout.key(member.finding.series)[1] for member in group)
+                )
+            ]
+            groups = [group for group in groups if group not in linked]
+            groups.append([*(member for group in linked for member in group), voice])
+        return groups
+
+    def _situation(
+        self, brand: str, group: list[Voice], window: Window, end: int, blind: tuple[str, ...]
+    ) -> Situation:
+        lead = self._lead(group)
+        began = min(onset(self._keeper.baseline, window, lead.finding.series, end), end - 1)
+        evidence = gather(self._top(brand, min(began, end - PER_HOUR), end))
+        spoken = tuple(t for t in (self._layout.key(v.finding.series)[1] for v in group) if t)
+        ranked = ranked_topics(evidence, self._weights)
+        topics = (*ranked, *dict.fromkeys(topic for topic in spoken if topic not in ranked))
+        if spoken and not any(not self._layout.key(v.finding.series)[1] for v in group):
+            # Only topics spoke: one of them leads.
+            topics = tuple(sorted(topics, key=lambda topic: topic not in spoken))
+        posts = tuple(judged.post.id for judged in evidence.posts)
+        signals = tuple(
+            self._signal(brand, voice, time_of(end), posts)
+            for voice in [lead, *(v for v in group if v is not lead)]
+        )
+        return Situation(
+            brand=brand,
+            topics=topics,
+            finding=lead.finding,
+            judgement=self._judge(lead.finding, evidence, topics),
+            signals=signals,
+            posts=posts,
+            onset=time_of(began),
+            incomplete=blind,
+        )
+
+    def _lead(self, group: list[Voice]) -> Voice:
+        """The finding of the whole brand, else the strongest; learned ones before limits."""
+        return min(
+            group,
+            key=lambda v: (
+                v.finding.detector in LIMITS,
+                self._layout.key(v.finding.series)[1] != "",
+                -v.finding.tail,
+            ),
+        )
+
+    def _judge(self, each: Finding, evidence: Evidence, topics: tuple[str, ...]) -> Judgement:
+        return judge(
+            each,
+            evidence,
+            topics,
+            weights=self._weights,
+            names=self._names,
+            thresholds=self._rules.levels,
+        )
+
+    def _carry_on(
+        self, index: int, alert: Alert, window: Window, seen: Look, blind: tuple[str, ...]
+    ) -> list[Alert]:
+        """An open alert of which no detector speaks now: its level may still rise, or it is over."""
+        at = time_of(seen.end)
+        series = [index * self._layout.width]
+        series += [
+            series[0] + 1 + self._layout.topics.index(t) for t in alert.topics if t in self._layout.topics
+        ]
+        now = finding(seen, series[0], "negative_tail")
+        revision = None
+        if self._over(alert, series, window, seen, at) and not blind:
+            revision = recovered(alert, now, at=at, hours=self._rules.levels.downgrade_after_hours)
+        elif now.negatives > 0:
+            evidence = gather(
+                self._top(alert.brand, max(bucket_of(alert.onset), seen.end - PER_DAY), seen.end)
+            )
+            situation = Situation(
+                brand=alert.brand,
+                topics=alert.topics,
+                finding=now,
+                judgement=self._judge(now, evidence, alert.topics),
+                signals=(),
+                posts=tuple(judged.post.id for judged in evidence.posts),
+                onset=alert.onset,
+                incomplete=blind,
+            )
+            revision = grown(alert, situation, at=at)
+        return [revision] if revision is not None and self._ledger.alerts.put(revision) else []
+
+    def _over(self, alert: Alert, series: Sequence[int], window: Window, seen: Look, at: datetime) -> bool:
+        """A < 1 and the share normal now, and nothing firing for ``downgrade_after_hours``."""
+        rules, hours = self._rules.detection, self._rules.levels.downgrade_after_hours
+        if at - alert.at < timedelta(hours=hours):
+            return False
+        calm = (seen.tail[series] < 1) | (seen.negatives[series] < rules.min_negatives)
+        normal = (seen.share_z[series] <= rules.share_z) | (seen.negatives[series] < rules.min_negatives)
+        if not bool(np.all(calm & normal)):
+            return False
+        quiet = int(min(hours * PER_HOUR, seen.end - window.first - 2 * PER_HOUR))
+        baseline = self._keeper.baseline
+        for when in range(seen.end - quiet, seen.end, 3):
+            fired = negative_tail(look(baseline, window, when), baseline, rules)
+            if any(each.series in series for each in fired):
+                return False
+        return True
+
+    # ------------------------------------------------------------------------------ pieces
+
+    def _top(self, brand: str, since: int, until: int) -> list[Judged]:
+        return self._posts.top(
+            brand=brand, since=time_of(since), until=time_of(until), limit=_MOST_POSTS, per_story=_PER_STORY
+        )
+
+    def _signal(self, brand: str, voice: Voice, at: datetime, posts: tuple[str, ...]) -> Signal:
+        each, topic = voice.finding, self._layout.key(voice.finding.series)[1]
+        volume = each.detector == "volume"
+        return Signal(
+            id=signal_id(at=at, brand=brand, topic=topic, detector=each.detector),
+            at=at,
+            brand=brand,
+            topic=topic,
+            detector=each.detector,
+            window_min=60 if volume else each.window_min,
+            observed=each.posts if volume else each.observed,
+            expected=round(each.expected, 3),
+            tail=round(each.tail, 2),
+            share=round(each.share, 4),
+            usual_share=round(each.usual_share, 4),
+            share_z=round(each.share_z, 2),
+            explanation=voice.text,
+            posts=posts[:20],
+        )
+
+
+def _shown(text: str) -> str:
+    return "".join(c for c in text if c.isprintable())[:30]

@@ -1,0 +1,47 @@
+"""What a finding says, in one Chinese sentence whose every adjective is carried by a number."""
+
+from __future__ import annotations
+
+from monitor.detectors import Finding
+from monitor.levels import usual_text
+
+_CHANCES = (
+    (6.0, "百万次里不到一次"),
+    (4.0, "万次里不到一次"),
+    (3.0, "千次里不到一次"),
+    (2.0, "百次里不到一次"),
+)
+
+
+def chance_text(tail: float) -> str:
+    """How rare, for a tail A; empty when it is not rare."""
+    return next((text for least, text in _CHANCES if tail >= least), "")
+
+
+def explain(finding: Finding, *, topic: str, history_hours: float, thin_below: float, limit: str = "") -> str:
+    """The sentence of a finding; ``topic`` is its name (empty: the whole brand), ``limit`` the limit's words."""
+    about = f"「{topic}」" if topic else ""
+    span = "1小时" if finding.window_min == 60 else f"{finding.window_min}分钟"
+    rare = chance_text(finding.tail)
+    if limit:
+        start = limit
+    elif finding.detector == "volume":
+        start = f"过去1小时共 {finding.posts:.0f} 条，创24小时新高"
+    elif finding.detector == "slow_burn":
+        start = f"{about}负面连续多小时偏高，过去1小时 {finding.negatives:.0f} 条，平时{usual_text(finding.usual)}"
+    else:
+        start = f"过去{span}{about}负面 {finding.observed:.0f} 条，这个时段平时{usual_text(finding.expected)}"
+        if rare:
+            start += f"，这种高值{rare}"
+    parts = [start]
+    if finding.posts:
+        verb = "升到" if finding.share > finding.usual_share else "为"
+        whose = f"{about}负面占比" if topic else "负面占比"
+        parts.append(f"{whose}由 {_percent(finding.usual_share)} {verb} {_percent(finding.share)}")
+    if history_hours < thin_below:
+        parts.append(f"数据不足：历史只有 {history_hours:.0f} 小时")
+    return "；".join(parts) + "。"
+
+
+def _percent(share: float) -> str:
+    return f"{share:.0%}" if share >= 0.01 or share == 0 else "不到 1%"
