@@ -131,9 +131,11 @@ class App:
     @cached_property
     def watch(self) -> Watch:
         """Counts → signals → alerts."""
+        from monitor.series import StoredCounts
         from monitor.watch import Watch
 
         return Watch(
+            counts=StoredCounts(self.posts),
             posts=self.posts,
             ledger=self.ledger,
             brands=self.settings.brands,

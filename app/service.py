@@ -1,0 +1,72 @@
+"""What the scheduler runs: crawls, ticks and retention; in the demo, the worker and the deliverer beside them."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import timedelta
+
+from app.clock import VARIABLE
+from app.wire import App
+from config.settings import Source
+from monitor.scheduler import Job, run_process
+
+
+def service_jobs(app: App) -> list[Job]:
+    """The jobs of ``yujing watch``."""
+    return [*crawl_jobs(app), tick_job(app), retention_job(app)]
+
+
+def crawl_jobs(app: App) -> list[Job]:
+    """One job for each rhythm: sources that are due together share one process (docs/decisions/005)."""
+    groups: dict[int, list[Source]] = defaultdict(list)
+    for source in app.settings.sources:
+        if source.enabled:
+            groups[source.every_min].append(source)
+    return [
+        Job(name=f"crawl-{minutes}min", run=_crawling(app, sources), every_s=minutes * 60)
+        for minutes, sources in sorted(groups.items())
+    ]
+
+
+class CrawlFailed(Exception):
+    """The crawl process ended badly; its sources' recorded outcomes say why."""
+
+
+def _crawling(app: App, sources: Sequence[Source]):  # type: ignore[no-untyped-def]
+    command = [sys.executable, "-m", "app", "crawl", *(source.id for source in sources)]
+    # Each source has its own limit inside of the process; the margin covers starting and stopping.
+    timeout = max(source.limit_s for source in sources) + 60
+
+    def run() -> None:
+        code = run_process(command, timeout_s=timeout, env={**os.environ, VARIABLE: str(app.clock)})
+        if code:
+            raise CrawlFailed(f"抓取进程退出代码 {code}；运行 yujing status 看每个数据源的结果")
+
+    return run
+
+
+def tick_job(app: App) -> Job:
+    """Counts → signals → alerts → incidents → outbox."""
+
+    def run() -> None:
+        now = app.clock.now()
+        app.watch.tick(now)
+        app.handle_alerts(now)
+
+    return Job(name="tick", run=run, every_s=app.settings.rules.detection.tick_min * 60)
+
+
+def retention_job(app: App) -> Job:
+    """Delete raw text that is too old, except the evidence of incidents that are still open."""
+
+    def run() -> None:
+        held = [alert for incident in app.ledger.incidents.find() if incident.status.open for alert in incident.alerts]
+        found = (app.ledger.alerts.get(id_) for id_ in held)
+        evidence = [post for alert in found if alert for post in alert.posts]
+        before = app.clock.now() - timedelta(days=app.settings.service.retention_days)
+        app.posts.forget(before=before, keep=evidence)
+
+    return Job(name="retention", run=run, cron=app.settings.service.retention)
