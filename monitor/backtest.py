@@ -85,10 +85,7 @@ def summarise(revisions: Sequence[Alert], weeks: float, known: Sequence[Known] |
         ]
         if times:
             delays.append((min(times) - incident.start).total_seconds() / 60)
-    true = sum(
-        any(_touches(revision, incident) for revision in each for incident in known)
-        for each in episodes.values()
-    )
+    true = sum(any(_touches(revision, known) for revision in each) for each in episodes.values())
     return Summary(
         alerts=len(episodes),
         brand_weeks=weeks,
@@ -99,5 +96,8 @@ def summarise(revisions: Sequence[Alert], weeks: float, known: Sequence[Known] |
     )
 
 
-def _touches(revision: Alert, incident: Known) -> bool:
-    return revision.brand == incident.brand and incident.start <= revision.at <= incident.end + _GRACE
+def _touches(revision: Alert, known: Sequence[Known]) -> bool:
+    return any(
+        revision.brand == incident.brand and incident.start <= revision.at <= incident.end + _GRACE
+        for incident in known
+    )

@@ -158,8 +158,8 @@ def finding(seen: Look, series: int, detector: str) -> Finding:
     )
 
 
-THIN_STORIES = 8
-"""Distinct negative stories in an hour that a brand with little history needs."""
+THIN_STORIES, THIN_SHARE = 8, 1 / 3
+"""Distinct negative stories in an hour, and negative share, that a brand with little history needs."""
 
 
 def gate(seen: Look, rules: Detection) -> Flags:
@@ -180,7 +180,7 @@ def negative_tail(seen: Look, baseline: Baseline, rules: Detection) -> list[Find
     hours = np.repeat(baseline.hours, layout.width)
     strong = seen.tail >= rules.tail + extra
     shared = (seen.tail >= rules.tail / 2 + extra) & (seen.share_tail >= rules.tail + extra)
-    thin = (hours < rules.min_history_hours) & (seen.stories < THIN_STORIES)
+    thin = (hours < rules.min_history_hours) & ((seen.stories < THIN_STORIES) | (seen.share < THIN_SHARE))
     fires = gate(seen, rules) & (strong | shared) & ~thin
     return [
         finding(seen, int(i), "negative_tail" if strong[i] else "negative_share")

@@ -10,24 +10,29 @@ from config.settings import Source
 from domain.alert import Alert, AlertState, Change, Level, Reason
 from domain.signal import Signal, signal_id
 from monitor.revisions import OPEN, alert_id
-from store.ledger import Ledger
+from store.ledger import Alerts, Signals
 
 
 def operator_alerts(
-    ledger: Ledger, sources: Sequence[Source], blind: Mapping[str, tuple[datetime, str]], *, at: datetime
+    signal_log: Signals,
+    alert_book: Alerts,
+    sources: Sequence[Source],
+    blind: Mapping[str, tuple[datetime, str]],
+    *,
+    at: datetime,
 ) -> tuple[list[Signal], list[Alert]]:
     """Open an alert for every source that became blind, resolve those that see again."""
     if not sources and not blind:
         return [], []
-    open_alerts = {alert.source: alert for alert in ledger.alerts.find(brand="", states=OPEN)}
+    open_alerts = {alert.source: alert for alert in alert_book.find(brand="", states=OPEN)}
     signals: list[Signal] = []
     alerts: list[Alert] = []
     for source, (since, text) in sorted(blind.items()):
         if source not in open_alerts:
             signal = _signal(source, text, at)
-            signals += ledger.signals.record([signal])
+            signals += signal_log.record([signal])
             alert = _born(source, text, since, at, signal.id)
-            alerts += [alert] if ledger.alerts.put(alert) else []
+            alerts += [alert] if alert_book.put(alert) else []
     names = {source.id: source.name for source in sources}
     for source, alert in sorted(open_alerts.items()):
         if source not in blind:
@@ -44,7 +49,7 @@ def operator_alerts(
                 at=at,
                 explanation=text,
             )
-            alerts += [seeing] if ledger.alerts.put(seeing) else []
+            alerts += [seeing] if alert_book.put(seeing) else []
     return signals, alerts
 
 

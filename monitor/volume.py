@@ -11,9 +11,13 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
+
+import numpy as np
+
+from monitor.series import STEP_S, Floats
 
 _BINS_PER_E = 40
 """Resolution of the quantile sketch: bins of 1/40 in log(1 + count), 2.5 % of the count."""
@@ -65,6 +69,22 @@ _LOUDER = 1.3
 _DAY_S = 86400.0
 
 
+def volume_ratios(rows: Floats, scales: Floats) -> Floats:
+    """Ratios of many series at once: rows [series, 5-minute row], scales [series, window].
+
+    Returned from the first row on that has an hour behind it: [series, row].
+    """
+    sums = np.cumsum(np.concatenate([np.zeros((len(rows), 1)), rows], axis=1), axis=1)
+    widths = [int(seconds // STEP_S) for seconds in WINDOWS_S]
+    most = max(widths)
+    parts = [
+        np.log1p((sums[:, most:] - sums[:, most - width : sums.shape[1] - width]) / width)
+        / scales[:, i : i + 1]
+        for i, width in enumerate(widths)
+    ]
+    return cast(Floats, np.max(parts, axis=0))
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class VolumeScore:
     """What the detector says about one row."""
@@ -91,7 +111,7 @@ class VolumeDetector:
         self._widths = tuple(max(1, round(seconds / step_s)) for seconds in WINDOWS_S)
         self._sketches = tuple(QuantileSketch(rows_per_day=per_day, days=days) for _ in WINDOWS_S)
         self._warm = max(20, min(100, round(per_day)))
-        self._renew = max(1, round(1800 / step_s))
+        self._renew = max(1, round(3600 / step_s))
         self._recent: deque[float] = deque(maxlen=max(self._widths))
         self._highs: deque[tuple[float, float]] = deque()
         self._rows = 0
@@ -111,12 +131,10 @@ class VolumeDetector:
         self._rows += 1
         return VolumeScore(ratio=ratio, alert=alert)
 
-    def peek(self, rows: Sequence[float]) -> float:
-        """Ratio of the last of some rows (an hour of them at least), learning nothing."""
-        if self._rows < self._warm:
-            return 0.0
-        logs = (math.log1p(sum(rows[-width:]) / width) for width in self._widths)
-        return max(log / scale for log, scale in zip(logs, self._scales, strict=True))
+    @property
+    def scales(self) -> tuple[float, ...]:
+        """The quantiles in force, a window each; infinite while too little is known."""
+        return self._scales if self._rows > self._warm else tuple(math.inf for _ in WINDOWS_S)
 
     def highest(self, since_s: float) -> float:
         """Greatest ratio judged at or after a time; 0 when none was."""

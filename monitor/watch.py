@@ -10,11 +10,13 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Protocol, cast
 
 import numpy as np
 
 from config.settings import Brand, Rules, Source, Topic
 from domain.alert import Alert, Level
+from domain.assessment import Sentiment
 from domain.plan import Plan
 from domain.signal import Signal, signal_id
 from monitor.detectors import Finding, Look, finding, look, negative_tail, onset, slow_burn
@@ -32,20 +34,60 @@ from monitor.series import (
     STEP_S,
     Counts,
     Layout,
+    StoredCounts,
     Window,
     bucket_of,
     time_of,
 )
 from monitor.sources import blind_sources
+from monitor.volume import volume_ratios
 from monitor.wording import explain
-from store.ledger import Ledger
-from store.posts import Judged
+from store.ledger import Alerts, Signals, SourceRuns, States
+from store.posts import Judged, Posts
 
 _LOOKBACK = 10 * PER_HOUR
 """Buckets read at least: an onset may lie so far back."""
 _DELAY_MIN = 10
 """Minutes that judging may take on top of a source's crawl interval."""
 _MOST_POSTS, _PER_STORY = 200, 5
+_MOST_OPEN = 10_000
+
+
+class TopPosts(Protocol):
+    """The posts behind a count; ``store.posts.Posts`` is one."""
+
+    def top(
+        self,
+        *,
+        brand: str,
+        since: datetime,
+        until: datetime,
+        topic: str = "",
+        sentiment: Sentiment | None = Sentiment.NEGATIVE,
+        limit: int = 10,
+        per_story: int = 1,
+    ) -> list[Judged]:
+        """The most influential posts, at most ``per_story`` of one story."""
+
+
+class WatchLedger(Protocol):
+    """The repositories of the ledger that the watch needs."""
+
+    @property
+    def states(self) -> States:
+        """Baselines."""
+
+    @property
+    def signals(self) -> Signals:
+        """What detectors found."""
+
+    @property
+    def alerts(self) -> Alerts:
+        """Alerts and their revisions."""
+
+    @property
+    def source_runs(self) -> SourceRuns:
+        """How crawls ended."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,19 +107,19 @@ class Voice:
 
 
 class Watch:
-    """Watches all brands."""
+    """Watches all brands. Counts come from the posts store unless ``counts`` are given."""
 
     def __init__(
         self,
         *,
         posts: TopPosts,
-        ledger: Ledger,
+        ledger: WatchLedger,
         brands: Sequence[Brand],
         topics: Sequence[Topic],
         rules: Rules,
         sources: Sequence[Source] = (),
         plans: Mapping[str, Plan] | None = None,
-        counts: Counts,
+        counts: Counts | None = None,
     ) -> None:
         self._posts = posts
         self._ledger = ledger
@@ -89,7 +131,7 @@ class Watch:
         known = plans or {}
         self._red = {t.id for t in topics if t.plan in known and known[t.plan].level >= Level.RED}
         self._layout = Layout(brands=tuple(b.id for b in brands), topics=tuple(t.id for t in topics))
-        self._counts = counts
+        self._counts = counts or StoredCounts(cast(Posts, posts))
         self._keeper = Keeper(
             counts=self._counts, states=ledger.states, layout=self._layout, settings=rules.baselines
         )
@@ -105,17 +147,22 @@ class Watch:
         end = bucket_of(now)
         at = time_of(end)
         blind = blind_sources(self._sources, self._ledger.source_runs, now) if self._sources else {}
-        signals, alerts = operator_alerts(self._ledger, self._sources, blind, at=at)
+        signals, alerts = operator_alerts(
+            self._ledger.signals, self._ledger.alerts, self._sources, blind, at=at
+        )
         if self._layout.brands:
             self._keeper.advance(end)
             first = min(self._keeper.baseline.absorbed_until, end - _LOOKBACK)
             window = self._counts.read(self._layout, first, end)
             seen = look(self._keeper.baseline, window, end)
             voices = self._voices(window, seen, end)
+            open_alerts = self._open_by_brand()
             for index, brand in enumerate(self._brands):
-                found = self._brand(index, brand, voices.get(index, []), window, seen, tuple(sorted(blind)))
-                signals += found.signals
-                alerts += found.alerts
+                heard, known = voices.get(index, []), open_alerts.get(brand.id, [])
+                if heard or known:
+                    found = self._brand(index, heard, known, window, seen, tuple(sorted(blind)))
+                    signals += found.signals
+                    alerts += found.alerts
         return Tick(signals=tuple(signals), alerts=tuple(alerts))
 
     def rebuild(self, now: datetime) -> None:
@@ -169,8 +216,10 @@ class Watch:
         voices: dict[int, list[Voice]] = {}
         for each in sorted(found, key=lambda f: -f.tail):
             voices.setdefault(each.series // self._layout.width, []).append(self._voice(each))
+        volumes = self._volume_voices(seen, window)
         for index, brand in enumerate(self._brands):
-            extra = [*self._limit_voices(index, brand, seen, end), *self._volume_voices(index, seen, window)]
+            extra = self._limit_voices(index, brand, seen, end)
+            extra += [volumes[index]] if index in volumes else []
             if extra:
                 voices.setdefault(index, []).extend(extra)
         return voices
@@ -199,35 +248,34 @@ class Watch:
                 found.append(self._voice(finding(seen, place, "limit_verified"), words))
         return found
 
-    def _volume_voices(self, index: int, seen: Look, window: Window) -> list[Voice]:
-        """The volume detector: total posts at a new 24 h high of the brand's own scale."""
-        detector, series = self._keeper.volumes[index], index * self._layout.width
-        posts = window.counts[POSTS, series]
-        ratio = detector.peek(posts[-PER_HOUR:].tolist())
-        if ratio < 1 or seen.posts[series] < self._rules.detection.min_negatives:
-            return []
-        absorbed = self._keeper.baseline.absorbed_until
-        rows = posts.tolist()
-        earlier = [
-            detector.peek(rows[at - PER_HOUR : at])
-            for at in range(max(PER_HOUR, absorbed - window.first + 1), len(rows))
-        ]
-        day_ago = (window.end - PER_DAY) * STEP_S
-        if ratio <= max([detector.highest(day_ago), *earlier]):
-            return []
-        return [self._voice(finding(seen, series, "volume"))]
+    def _volume_voices(self, seen: Look, window: Window) -> dict[int, Voice]:
+        """Brand index → the volume detector's voice: total posts at a new 24 h high of the brand's own scale."""
+        scales = np.array([detector.scales for detector in self._keeper.volumes])
+        posts = window.counts[POSTS, :: self._layout.width]
+        ratios = volume_ratios(posts[:, -PER_HOUR:], scales)[:, -1]
+        enough = seen.posts[:: self._layout.width] >= self._rules.detection.min_negatives
+        since = max(0, self._keeper.baseline.absorbed_until - window.first - PER_HOUR + 1)
+        found = {}
+        for brand in np.flatnonzero((ratios >= 1) & enough).tolist():
+            fresh = volume_ratios(posts[brand : brand + 1, since:], scales[brand : brand + 1])[0, :-1]
+            day_ago = (window.end - PER_DAY) * STEP_S
+            highest = max(self._keeper.volumes[brand].highest(day_ago), float(fresh.max(initial=0.0)))
+            if ratios[brand] > highest:
+                found[brand] = self._voice(finding(seen, brand * self._layout.width, "volume"))
+        return found
 
     # ----------------------------------------------------------------------------- a brand
 
     def _brand(
         self,
         index: int,
-        brand: Brand,
         voices: list[Voice],
+        open_alerts: list[Alert],
         window: Window,
         seen: Look,
         blind: tuple[str, ...],
     ) -> Tick:
+        brand = self._brands[index]
         at = time_of(seen.end)
         rules = self._rules.detection
         alarming = [
@@ -240,7 +288,6 @@ class Watch:
         if not brand.alerts:
             silent, alarming = voices, []
         recorded = self._record_new_highs(brand.id, silent, at)
-        open_alerts = self._open(brand.id)
         stored: list[Alert] = []
         touched: set[str] = set()
         for group in self._groups(brand, alarming, seen.end):
@@ -257,8 +304,12 @@ class Watch:
                 stored += self._carry_on(index, alert, window, seen, blind)
         return Tick(signals=tuple(recorded), alerts=tuple(stored))
 
-    def _open(self, brand: str) -> list[Alert]:
-        return self._ledger.alerts.find(brand=brand, states=OPEN)
+    def _open_by_brand(self) -> dict[str, list[Alert]]:
+        """Open alerts, newest first."""
+        found: dict[str, list[Alert]] = {}
+        for alert in self._ledger.alerts.find(states=OPEN, limit=_MOST_OPEN):
+            found.setdefault(alert.brand, []).append(alert)
+        return found
 
     def _record_new_highs(self, brand: str, voices: Iterable[Voice], at: datetime) -> list[Signal]:
         """Signals that raise no alert are kept once a day unless they grow."""
