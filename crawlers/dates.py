@@ -41,7 +41,7 @@ def parse_date(text: str, *, now: datetime) -> Stamp | None:
     ``now`` is aware; relative and year-less forms are read against it in Asia/Shanghai.
     """
     clean = _normal(text)
-    if not clean:
+    if not clean or _TO_COME.search(clean):
         return None
     local = now.astimezone(SHANGHAI)
     for pattern, read in _FORMS:
@@ -61,8 +61,8 @@ def from_epoch(value: object, *, now: datetime) -> Stamp | None:
         return None
     try:
         seconds = float(value)
-        while seconds > 1e11:
-            seconds /= 1000
+        if seconds > 1e11:
+            seconds /= 1e3 if seconds < 1e14 else 1e6
         return _plausible(Stamp(at=datetime.fromtimestamp(seconds, UTC)), now)
     except (ValueError, OverflowError, OSError):
         return None
@@ -95,6 +95,7 @@ def _normal(text: str) -> str:
     """Narrow characters, single spaces, Arabic numerals, half hours in minutes."""
     text = unicodedata.normalize("NFKC", text[: 4 * MAX_CHARS]).translate(_SAME)
     text = " ".join(text.split())[:MAX_CHARS]
+    text = re.sub(r"(?<=点)[一二三四五六七八九十]+", lambda match: str(_number(match[0])), text)
     text = _CHINESE.sub(lambda match: str(_number(match[0])), text)
     text = text.replace("点半", "点30分").replace("点1刻", "点15分").replace("点3刻", "点45分")
     text = re.sub(r"(\d+)个?半小时", lambda m: f"{int(m[1]) * 60 + 30}分钟", text)
@@ -129,7 +130,7 @@ _MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct",
 _MONTH_WORD = rf"(?P<mon>{'|'.join(_MONTHS)})[a-z]*"
 
 _CTIME = re.compile(
-    rf"{_MONTH_WORD}\s+(?P<d>\d{{1,2}})\s+(?P<clock>\d{{1,2}}:\d{{2}}:\d{{2}})\s+(?:(?P<z>[+-]\d{{4}}|GMT|UTC)\s+)?(?P<y>\d{{4}})",
+    rf"{_MONTH_WORD}\s+(?P<d>\d{{1,2}})\s+(?P<clock>\d{{1,2}}:\d{{2}}:\d{{2}})\s+(?:(?P<z>[+-]\d{{4}}|GMT|UTC|CST|HKT)\s+)?(?P<y>\d{{4}})",
     re.IGNORECASE,
 )
 _RFC = re.compile(
@@ -158,6 +159,8 @@ _YEARLESS = re.compile(
     rf"(?<![\d.])(?<!\d[-/])(?P<m>\d{{1,2}})\s*(?:月|[-/](?=\d))\s*(?P<d>\d{{1,2}})(?![\d.])\s*[日号]?(?!\s*[-/]\s*\d){_WITH_TIME}"
 )
 _CLOCK_ONLY = re.compile(rf"(?<![\d:]){_CLOCK}")
+
+_TO_COME = re.compile(r"明[天日早晚]|后[天日]|下[周月]")
 
 _UNITS: dict[str, timedelta] = {
     "秒": timedelta(seconds=1), "分": timedelta(minutes=1), "小": timedelta(hours=1), "钟": timedelta(hours=1),

@@ -18,7 +18,7 @@ from crawlers.urls import canonical
 
 MAX_BYTES = 10 * 1024 * 1024
 MAX_TEXT = 200_000
-CONTENT_SHARE = 0.6
+CONTENT_SHARE = 0.4
 
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|[\ud800-\udfff]")
 _DATE_LINE = re.compile(
