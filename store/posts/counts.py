@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 
 from domain.errors import UsageError
@@ -12,6 +12,8 @@ from store.embedded import from_micros, micros
 from store.posts import Count
 
 MICROS = 1_000_000
+_Row = tuple[int, str, str, int, int, int, int, int, float]
+"""Number of the bucket, then the fields of ``Count`` in order."""
 
 
 def count(
@@ -29,7 +31,7 @@ def count(
         raise UsageError(f"计数的时间步长至少 1 秒，收到 {step_s}")
     first, last = micros(since), micros(until)
     wanted = sorted({clean(brand) for brand in brands} - {""}) if brands else list(all_brands(connection))
-    found: list[Count] = []
+    found: list[_Row] = []
     for brand in wanted:
         for topic in _topics(connection, brand) if topics else ("",):
             rows = connection.execute(
@@ -39,9 +41,9 @@ def count(
                 + " ORDER BY published, n",
                 (brand, topic, first, last, clean(platform)) if platform else (brand, topic, first, last),
             )
-            found += _series(rows, brand, topic, step_s * MICROS)
-    found.sort(key=lambda row: (row.bucket, row.brand, row.topic))
-    return found
+            _add_series(found, rows, brand, topic, step_s * MICROS)
+    found.sort()
+    return list(_counts(found, step_s * MICROS))
 
 
 def all_brands(connection: sqlite3.Connection) -> Iterator[str]:
@@ -63,33 +65,31 @@ def _topics(connection: sqlite3.Connection, brand: str) -> Iterator[str]:
         ).fetchone()[0]
 
 
-def _series(
-    rows: Iterator[tuple[int, int, float, str]], brand: str, topic: str, step: int
-) -> Iterator[Count]:
-    """Counts of rows in order of time."""
+def _add_series(
+    found: list[_Row], rows: Iterable[tuple[int, int, float, int]], brand: str, topic: str, step: int
+) -> None:
+    """Append the buckets of rows in order of time. The inner loop of every tick: plain locals on purpose."""
     bucket: int | None = None
     posts = negative = positive = 0
     total = 0.0
-    stories: set[str] = set()
-    negative_stories: set[str] = set()
-
-    def counted(start: int) -> Count:
-        return Count(
-            bucket=from_micros(start * step),
-            brand=brand,
-            topic=topic,
-            posts=posts,
-            negative=negative,
-            positive=positive,
-            stories=len(stories),
-            negative_stories=len(negative_stories),
-            negative_sum=total,
-        )
-
+    stories: set[int] = set()
+    negative_stories: set[int] = set()
     for published, sentiment, probability, story in rows:
         if published // step != bucket:
             if bucket is not None:
-                yield counted(bucket)
+                found.append(
+                    (
+                        bucket,
+                        brand,
+                        topic,
+                        posts,
+                        negative,
+                        positive,
+                        len(stories),
+                        len(negative_stories),
+                        total,
+                    )
+                )
             bucket = published // step
             posts = negative = positive = 0
             total = 0.0
@@ -103,4 +103,24 @@ def _series(
         elif sentiment > 0:
             positive += 1
     if bucket is not None:
-        yield counted(bucket)
+        found.append(
+            (bucket, brand, topic, posts, negative, positive, len(stories), len(negative_stories), total)
+        )
+
+
+def _counts(rows: Iterable[_Row], step: int) -> Iterator[Count]:
+    last, start = None, from_micros(0)
+    for bucket, brand, topic, posts, negative, positive, stories, negative_stories, total in rows:
+        if bucket != last:
+            last, start = bucket, from_micros(bucket * step)
+        yield Count(
+            bucket=start,
+            brand=brand,
+            topic=topic,
+            posts=posts,
+            negative=negative,
+            positive=positive,
+            stories=stories,
+            negative_stories=negative_stories,
+            negative_sum=total,
+        )

@@ -16,7 +16,7 @@ LARGEST = (1 << 63) - 1
 """What an integer column holds; a counter beyond it is nonsense, yet must not stop the batch."""
 
 PostRow = tuple[int, str, int, int, int, str, str, str, float, bytes]
-MentionRow = tuple[str, str, int, int, int, float, float, int, str, str, str]
+MentionRow = tuple[str, str, int, int, int, float, float, int, int, str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,7 @@ def mention_rows(n: int, judged: Judged) -> list[MentionRow]:
     judgements = {"": own} | {
         brand: (POLARITY[entity.sentiment], entity.negative) for brand, entity in brands(assessment).items()
     }
-    published, platform, group = micros(post.published_at), clean(post.platform), story(judged)
+    published, platform, group = micros(post.published_at), clean(post.platform), _story_key(judged)
     return [
         (
             brand,
@@ -97,9 +97,9 @@ def mention_rows(n: int, judged: Judged) -> list[MentionRow]:
             negative,
             assessment.influence,
             int(post.date_only),
-            stance,
-            platform,
             group,
+            platform,
+            stance,
         )
         for brand, (sentiment, negative) in judgements.items()
         for topic, stance in stances.items()
@@ -119,6 +119,11 @@ def brands(assessment: Assessment) -> dict[str, EntityJudgement]:
 def story(judged: Judged) -> str:
     """The post's story; its own id when it has none."""
     return clean(judged.assessment.story or judged.post.id)
+
+
+def _story_key(judged: Judged) -> int:
+    digest8 = hashlib.blake2b(story(judged).encode(), digest_size=8).digest()
+    return int.from_bytes(digest8, "big", signed=True)
 
 
 def _worse(one: EntityJudgement, other: EntityJudgement) -> bool:

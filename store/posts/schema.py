@@ -2,7 +2,8 @@
 
 ``posts`` is narrow, so that filtering and sorting read few pages; ``documents`` holds what is long. ``mentions``
 has a row for every question that is asked by prefix: brand × topic, where an empty brand stands for the post
-itself and an empty topic for all of it. Times are microseconds since the epoch.
+itself and an empty topic for all of it; its story is a 64-bit digest, quick to read and to compare. Times are
+microseconds since the epoch.
 
 ``words`` indexes ``documents.tokens`` (FTS5, external content): the tokens are kept because taking a text out
 of the index needs the very words that were put in, and the segmenter's dictionary may have changed since.
@@ -23,7 +24,7 @@ CREATE TABLE posts (
     text_digest BLOB NOT NULL
 );
 CREATE INDEX posts_by_story ON posts (story);
-CREATE INDEX posts_by_source ON posts (source);
+CREATE INDEX posts_by_source ON posts (source, published);
 CREATE TABLE documents (
     n INTEGER PRIMARY KEY,
     tokens TEXT NOT NULL,
@@ -39,9 +40,9 @@ CREATE TABLE mentions (
     negative REAL NOT NULL,
     influence REAL NOT NULL,
     date_only INTEGER NOT NULL,
-    stance TEXT NOT NULL,
+    story INTEGER NOT NULL,
     platform TEXT NOT NULL,
-    story TEXT NOT NULL,
+    stance TEXT NOT NULL,
     PRIMARY KEY (brand, topic, published, n)
 ) WITHOUT ROWID;
 CREATE INDEX mentions_by_post ON mentions (n);

@@ -19,10 +19,12 @@ from store.posts.rows import POLARITY
 from store.posts.words import Segment, phrases
 
 ORDERS = {
-    Sort.NEWEST: ("{0}.published", "DESC"),
-    Sort.OLDEST: ("{0}.published", "ASC"),
-    Sort.INFLUENCE: ("{0}.influence", "DESC"),
+    Sort.NEWEST: ("published", "DESC"),
+    Sort.OLDEST: ("published", "ASC"),
+    Sort.INFLUENCE: ("influence", "DESC"),
 }
+"""Column and direction; ties by id, upwards."""
+BAD_CURSOR = "翻页标记无效：请从第一页重新查询"
 LIMIT = 10_000
 """Longest page."""
 
@@ -32,8 +34,13 @@ class Sql:
     """A FROM and WHERE under construction."""
 
     tables: str
+    """Tables in the order in which they are walked."""
     alias: str
-    """Table that holds time and influence."""
+    """The table that holds time, influence and platform."""
+    number: str
+    """The column that holds the row number of a post."""
+    posts: bool
+    """Whether ``posts p`` is among the tables."""
     where: list[str] = field(default_factory=list)
     values: list[object] = field(default_factory=list)
 
@@ -47,6 +54,12 @@ class Sql:
         """``FROM … WHERE …``."""
         return f"FROM {self.tables} WHERE {' AND '.join(self.where) or '1'}"
 
+    @property
+    def with_posts(self) -> str:
+        """The same with ``posts p``."""
+        join = "" if self.posts else f" CROSS JOIN posts p ON p.n = {self.number}"
+        return f"FROM {self.tables}{join} WHERE {' AND '.join(self.where) or '1'}"
+
 
 def find(connection: sqlite3.Connection, query: Query, segment: Segment) -> tuple[int, list[int], str]:
     """Total, row numbers of one page in order, cursor of the next. Raises ``UsageError``."""
@@ -55,11 +68,18 @@ def find(connection: sqlite3.Connection, query: Query, segment: Segment) -> tupl
     wanted = phrases(query.text, segment)
     if query.text.strip() and not wanted:
         return 0, [], ""
-    sql = _filtered(query, wanted)
-    total = connection.execute(f"SELECT count(*) {sql.body}", sql.values).fetchone()[0]
-    if query.sort is Sort.RELEVANCE and wanted:
-        return total, *_by_rank(connection, query, sql)
-    return total, *_by_key(connection, query, sql)
+    text = match(wanted)
+    by_rank = bool(wanted) and query.sort is Sort.RELEVANCE
+    from_words = by_rank or (bool(wanted) and _is_rare(connection, text))
+    sql = _tables(query, from_words)
+    _narrow(sql, query)
+    if wanted:
+        _match(sql, text, from_words)
+    if wanted and _is_text_alone(query):
+        total = connection.execute("SELECT count(*) FROM words WHERE words MATCH ?", (text,)).fetchone()[0]
+    else:
+        total = connection.execute(f"SELECT count(*) {sql.body}", sql.values).fetchone()[0]
+    return total, *(_by_rank(connection, query, sql) if by_rank else _by_key(connection, query, sql))
 
 
 def match(wanted: list[list[str]]) -> str:
@@ -67,28 +87,44 @@ def match(wanted: list[list[str]]) -> str:
     return " ".join('"' + " ".join(phrase).replace('"', '""') + '"' for phrase in wanted)
 
 
-def _filtered(query: Query, wanted: list[list[str]]) -> Sql:
-    by_mention = bool(query.brand or query.topic or query.sentiment) or not (wanted or query.story)
-    joined = (
-        "CROSS JOIN mentions m ON m.brand = ? AND m.topic = ? AND m.published = p.published AND m.n = p.n"
-    )
-    keys: tuple[object, ...] = (clean(query.brand), clean(query.topic))
-    if wanted:
-        tables = "words CROSS JOIN posts p ON p.n = words.rowid"
-    elif query.story:
-        tables = "posts p"
+def _is_text_alone(query: Query) -> bool:
+    return query == Query(text=query.text, sort=query.sort, limit=query.limit, after=query.after)
+
+
+def _is_rare(connection: sqlite3.Connection, text: str) -> bool:
+    """Fewer hits than a sixteenth of the posts: then it is cheaper to look each hit up than to walk all."""
+    posts = connection.execute("SELECT coalesce(max(n), 0) FROM posts").fetchone()[0]
+    hits = connection.execute(
+        "SELECT count(*) FROM (SELECT 1 FROM words WHERE words MATCH ? LIMIT ?)", (text, posts // 16 + 1)
+    ).fetchone()[0]
+    return bool(hits <= posts // 16)
+
+
+def _tables(query: Query, from_words: bool) -> Sql:
+    """The tables of a question, walked from the one that leaves least to look at."""
+    keys = (clean(query.brand), clean(query.topic))
+    judged = bool(query.brand or query.topic or query.sentiment)
+    if from_words or query.story:
+        tables = "words CROSS JOIN posts p ON p.n = words.rowid" if from_words else "posts p"
+        sql = Sql(tables, "p", "p.n", True)
+        if judged:
+            sql.tables += " CROSS JOIN mentions m ON m.published = p.published AND m.n = p.n"
+            sql.add("m.brand = ? AND m.topic = ?", *keys)
+    elif query.source and not judged:
+        sql = Sql("posts p", "p", "p.n", True)
     else:
-        tables, joined = "mentions m CROSS JOIN posts p ON p.n = m.n", ""
-    alias = "p" if joined else "m"
-    sql = Sql(f"{tables} {joined}" if by_mention and joined else tables, alias)
-    if by_mention and joined:
-        sql.values += keys
-    elif by_mention:
+        sql = Sql("mentions m", "m", "m.n", False)
         sql.add("m.brand = ? AND m.topic = ?", *keys)
-    if wanted:
-        sql.add("words MATCH ?", match(wanted))
-    _narrow(sql, query)
+    if query.source and not sql.posts:
+        sql.tables += " CROSS JOIN posts p ON p.n = m.n"
+        sql.posts = True
     return sql
+
+
+def _match(sql: Sql, text: str, from_words: bool) -> None:
+    # "+" keeps SQLite from walking the hits after all: they are many here, and in the wrong order.
+    rows = f"+{sql.number} IN (SELECT rowid FROM words WHERE words MATCH ?)"
+    sql.add("words MATCH ?" if from_words else rows, text)
 
 
 def _narrow(sql: Sql, query: Query) -> None:
@@ -99,7 +135,7 @@ def _narrow(sql: Sql, query: Query) -> None:
     if query.source:
         sql.add("p.source = ?", clean(query.source))
     if query.story:
-        sql.add(f"{sql.alias}.story = ?", clean(query.story))
+        sql.add("p.story = ?", clean(query.story))
     if query.since is not None:
         sql.add(f"{sql.alias}.published >= ?", micros(query.since))
     if query.until is not None:
@@ -108,14 +144,23 @@ def _narrow(sql: Sql, query: Query) -> None:
 
 def _by_key(connection: sqlite3.Connection, query: Query, sql: Sql) -> tuple[list[int], str]:
     """A page by its last key: what arrives meanwhile neither shifts nor doubles anything."""
-    column, direction = ORDERS.get(query.sort, ORDERS[Sort.NEWEST])
-    column = column.format(sql.alias)
+    name, direction = ORDERS.get(query.sort, ORDERS[Sort.NEWEST])
+    column, beyond = f"{sql.alias}.{name}", "<" if direction == "DESC" else ">"
     if query.after:
         key, id_ = _cursor(query.after, (int, float), str)
-        beyond = "<" if direction == "DESC" else ">"
-        sql.add(f"({column} {beyond} ? OR ({column} = ? AND p.id > ?))", key, key, id_)
+        # The id is looked up for ties alone; "+" keeps SQLite from walking the index once for each side of OR.
+        tie = f"+{column} = ? AND (SELECT id FROM posts WHERE n = {sql.number}) > ?"
+        sql.add(f"{column} {beyond}= ?", key)
+        sql.add(f"(+{column} {beyond} ? OR {tie})", key, key, id_)
+    # The last key of the page, found without touching a post, leaves few rows to order by id.
+    last = connection.execute(
+        f"SELECT {column} {sql.body} ORDER BY {column} {direction} LIMIT 1 OFFSET ?",
+        (*sql.values, query.limit),
+    ).fetchone()
+    if last is not None:
+        sql.add(f"{column} {'>' if direction == 'DESC' else '<'}= ?", last[0])
     rows = connection.execute(
-        f"SELECT p.n, {column}, p.id {sql.body} ORDER BY {column} {direction}, p.id LIMIT ?",
+        f"SELECT p.n, {column}, p.id {sql.with_posts} ORDER BY {column} {direction}, p.id LIMIT ?",
         (*sql.values, query.limit + 1),
     ).fetchall()
     page = rows[: query.limit]
@@ -125,14 +170,14 @@ def _by_key(connection: sqlite3.Connection, query: Query, sql: Sql) -> tuple[lis
 def _by_rank(connection: sqlite3.Connection, query: Query, sql: Sql) -> tuple[list[int], str]:
     """A page by position: ranks move with every post that arrives, so a key would not hold either."""
     (start,) = _cursor(query.after, int) if query.after else (0,)
+    if start < 0:
+        raise UsageError(BAD_CURSOR)
     rows = connection.execute(
-        f"SELECT p.n {sql.body} ORDER BY words.rank, p.id LIMIT ? OFFSET ?",
+        f"SELECT p.n {sql.with_posts} ORDER BY bm25(words), p.id LIMIT ? OFFSET ?",
         (*sql.values, query.limit + 1, start),
     ).fetchall()
-    return (
-        [row[0] for row in rows[: query.limit]],
-        _cursor_of(start + query.limit) if len(rows) > query.limit else "",
-    )
+    page = [row[0] for row in rows[: query.limit]]
+    return page, _cursor_of(start + query.limit) if len(rows) > query.limit else ""
 
 
 def _cursor_of(*key: object) -> str:
@@ -146,7 +191,7 @@ def _cursor(text: str, *kinds: type | tuple[type, ...]) -> list[Any]:
             return list(key)
     except (ValueError, TypeError, binascii.Error, RecursionError):
         key = None
-    raise UsageError("翻页标记无效：请从第一页重新查询")
+    raise UsageError(BAD_CURSOR)
 
 
 def top(
@@ -161,14 +206,16 @@ def top(
     per_story: int,
 ) -> list[int]:
     """Row numbers of the most influential posts, at most ``per_story`` of one story."""
-    sql = Sql("mentions m CROSS JOIN posts p ON p.n = m.n", "m")
+    sql = Sql("mentions m", "m", "m.n", False)
     sql.add("m.brand = ? AND m.topic = ?", clean(brand), clean(topic))
     sql.add("m.published >= ? AND m.published < ?", micros(since), micros(until))
     if sentiment is not None:
         sql.add("m.sentiment = ?", POLARITY[Sentiment(sentiment)])
     found: list[int] = []
-    taken: dict[str, int] = {}
-    rows = connection.execute(f"SELECT p.n, m.story {sql.body} ORDER BY m.influence DESC, p.id", sql.values)
+    taken: dict[int, int] = {}
+    rows = connection.execute(
+        f"SELECT p.n, m.story {sql.with_posts} ORDER BY m.influence DESC, p.id", sql.values
+    )
     for n, story in rows:
         if len(found) >= limit:
             break

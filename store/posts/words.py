@@ -16,15 +16,16 @@ from store.codec import clean
 Segment = Callable[[str], list[str]]
 """Cuts a text into its words, in order."""
 QUOTES = str.maketrans("“”„‟＂", '"""""')
-_BLANK = re.compile(r"[\s\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060\ufeff]+")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_INVISIBLE = re.compile("[\u00ad\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff]")
+"""Zero-width and direction marks, with which words are hidden from filters."""
 
 
 def words(text: str, segment: Segment) -> list[str]:
     """The words of a text, in order."""
-    found = []
-    for piece in segment(unicodedata.normalize("NFKC", clean(text))):
-        found += [word for word in _BLANK.split(piece.casefold()) if word and not _silent(word)]
-    return found
+    plain = _CONTROL.sub(" ", _INVISIBLE.sub("", unicodedata.normalize("NFKC", clean(text))))
+    found = " ".join(segment(plain)).casefold().split()
+    return [word for word in found if word.isalnum() or not _silent(word)]
 
 
 def phrases(text: str, segment: Segment) -> list[list[str]]:
