@@ -39,7 +39,9 @@ class Batch:
     weight: NDArray[np.float32]
 
 
-def pad(windows: Sequence[Window]) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32], NDArray[np.int64]]:
+def pad(
+    windows: Sequence[Window],
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32], NDArray[np.int64]]:
     """Ids, mask, mentions and owner of some windows."""
     length = max(len(w.ids) for w in windows)
     ids = np.zeros((len(windows), length), np.int64)
@@ -145,7 +147,9 @@ def one_pass(
 ) -> Iterator[Batch]:
     """Batches of one pass, the same ones for the same seed; the first ``skip`` of them are left out."""
     rng = np.random.default_rng(seed)
-    names = sorted({name for e in train if e.set in LABELLED for name, _ in e.entities if 2 <= len(name) <= 8})
+    names = sorted(
+        {name for e in train if e.set in LABELLED for name, _ in e.entities if 2 <= len(name) <= 8}
+    )
     examples = [
         renamed(e, names, rng) if e.entities and rng.random() < rename else e
         for e in chosen(train, shares, rng)

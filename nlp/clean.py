@@ -19,10 +19,7 @@ _PINYIN = re.compile(rf"(?<=[\u4e00-\u9fff])\((?=[a-zü]*[{_TONED}])[a-zü{_TONE
 _REPOST = re.compile(r"//@[^:\s]{1,40}:|回复@[^:\s]{1,40}:|^\s*转发微博\W*")
 
 # Risk words that people split to escape a filter (reference: the traps of the crisis topics).
-_SPLIT = (
-    "非法集资 集资诈骗 庞氏骗局 高利贷 套路贷 砍头息 割韭菜 老赖 提现 跑路 爆雷 暴雷 诈骗 骗子 骗局 传销 兑付 "
-    "逾期 催收 失联 崩盘 挤兑 维权 投诉 卷款 非吸 裁员 欠薪 宕机 泄露 盗刷 被骗 清盘 展期"
-).split()
+_SPLIT = ["非法集资", "集资诈骗", "庞氏骗局", "高利贷", "套路贷", "砍头息", "割韭菜", "老赖", "提现", "跑路", "爆雷", "暴雷", "诈骗", "骗子", "骗局", "传销", "兑付", "逾期", "催收", "失联", "崩盘", "挤兑", "维权", "投诉", "卷款", "非吸", "裁员", "欠薪", "宕机", "泄露", "盗刷", "被骗", "清盘", "展期"]
 _GAP = r"[ .·*_\-|/×✕~丶、]{1,2}"
 _SPLIT_WORDS = re.compile("|".join(_GAP.join(map(re.escape, word)) for word in _SPLIT))
 _NOT_HAN = re.compile(r"[^\u4e00-\u9fff]+")

@@ -102,7 +102,7 @@ def find(data: Path, name: str) -> Path:
 
 def read(data: Path, name: str) -> list[Example]:
     """One set as examples; texts that are empty after normalisation are left out."""
-    make = _MAKERS[name.split(".")[0]]
+    make = _MAKERS[name.split(".", maxsplit=1)[0]]
     made = [make(name, row) for row in rows(find(data, name))]
     return [example for example in made if example.text]
 
@@ -155,7 +155,7 @@ def _accusations(name: str, row: dict[str, Any]) -> Example:
 
 
 def _sentiment_only(name: str, row: dict[str, Any]) -> Example:
-    domain = DOMAINS.index(name.split("_")[0])
+    domain = DOMAINS.index(name.split("_", maxsplit=1)[0])
     return Example(
         set=name, key=_key(row), text=_text(row), sentiment=only(row["sentiment"]), domain=domain, row=row
     )

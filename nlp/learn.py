@@ -71,7 +71,9 @@ def rarity(train: Sequence[Example], most: float) -> Tensor:
     return torch.tensor(np.clip(ratio, 1, most), dtype=torch.float32)
 
 
-def losses(out: dict[str, Tensor], batch: dict[str, Tensor], recipe: Recipe, rare: Tensor) -> dict[str, Tensor]:
+def losses(
+    out: dict[str, Tensor], batch: dict[str, Tensor], recipe: Recipe, rare: Tensor
+) -> dict[str, Tensor]:
     """Loss of each task, a mean over the rows that carry its label."""
     weight = batch["weight"]
     known = batch["domain"] >= 0
@@ -86,13 +88,17 @@ def losses(out: dict[str, Tensor], batch: dict[str, Tensor], recipe: Recipe, rar
         result["domain"] = F.cross_entropy(out["domain"][known], domain)
     told = batch["topic_weight"]
     if told.any():
-        each = F.binary_cross_entropy_with_logits(out["topics"], batch["topics"], pos_weight=rare, reduction="none")
+        each = F.binary_cross_entropy_with_logits(
+            out["topics"], batch["topics"], pos_weight=rare, reduction="none"
+        )
         result["topics"] = (each * told).sum() / (told.amax(1) > 0).sum()
     if (asked := batch["stance"] >= 0).any():
         result["stance"] = F.cross_entropy(out["stance"][asked], batch["stance"][asked])
         result["ad"] = F.binary_cross_entropy_with_logits(out["ad"][asked], batch["ad"][asked])
     if (marked := batch["events"][:, 0] >= 0).any():
-        each = F.binary_cross_entropy_with_logits(out["events"][marked], batch["events"][marked], reduction="none")
+        each = F.binary_cross_entropy_with_logits(
+            out["events"][marked], batch["events"][marked], reduction="none"
+        )
         result["events"] = each.sum(-1).mean()
     if len(batch["entity"]):
         each = marginal(out["entity"], batch["entity"]) * weight[batch["owner"]]

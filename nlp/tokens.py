@@ -80,7 +80,9 @@ def token_span(offsets: Sequence[tuple[int, int]], start: int, end: int) -> tupl
     return (first, last) if last > first else None
 
 
-def window(pieces: Pieces, spans: Sequence[Sequence[tuple[int, int]]], start: int, size: int = WINDOW) -> Window:
+def window(
+    pieces: Pieces, spans: Sequence[Sequence[tuple[int, int]]], start: int, size: int = WINDOW
+) -> Window:
     """One window of the text from piece ``start`` on; spans (in pieces) outside of it are dropped."""
     end = start + size
     inside = [

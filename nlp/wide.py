@@ -16,14 +16,18 @@ from numpy.typing import NDArray
 LONGEST = 4
 READ = 2_000
 """Characters of a text that are looked at, from the front."""
-_PRIMES = [np.uint64(k) for k in (0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9, 0x27D4EB2F165667C5)]
+_PRIMES = [
+    np.uint64(k) for k in (0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9, 0x27D4EB2F165667C5)
+]
 
 
 def grams(text: str) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
     """Hash of every n-gram of a normalised text, shorter ones first, and the length of each run: all of length 1
     in reading order, then all of length 2, …
     """
-    codes = np.frombuffer(text[:READ].lower()[:READ].encode("utf-32-le", "replace"), np.uint32).astype(np.uint64)
+    codes = np.frombuffer(text[:READ].lower()[:READ].encode("utf-32-le", "replace"), np.uint32).astype(
+        np.uint64
+    )
     hashes, sizes = [], []
     rolling = np.zeros(len(codes) + 1, np.uint64)
     for n in range(1, LONGEST + 1):

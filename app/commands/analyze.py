@@ -1,0 +1,70 @@
+"""``yujing analyze``: judge posts from a file or a pipe, without any store."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Annotated, BinaryIO
+
+import typer
+
+from domain.errors import InputError
+
+EXAMPLE = "例：yujing analyze posts.jsonl > judged.jsonl"
+
+
+def command(
+    file: Annotated[
+        Path | None, typer.Argument(help="JSONL 文件；不给则读标准输入", show_default=False)
+    ] = None,
+    model: Annotated[
+        Path | None, typer.Option("--model", envvar="YUJING_MODEL", help="别的模型目录", show_default=False)
+    ] = None,
+) -> None:
+    """逐行研判 JSONL（id、text、title、entities），结果逐行写到标准输出；坏行写出 error，继续往下。"""
+    from nlp.bundle import shipped
+    from nlp.rows import analyze_rows, dump, lines
+    from nlp.runtime import Runtime
+    from nlp.segment import Segmenter
+    from nlp.terms import Terms
+
+    with ExitStack() as stack:
+        stream = _open(file, stack)
+        runtime = Runtime.load(model or shipped())
+        out = sys.stdout.buffer
+        counted = _counted(lines(stream), file, stack)
+        for row in analyze_rows(counted, runtime=runtime, terms=Terms(Segmenter())):
+            out.write(dump(row))
+            out.flush()
+
+
+def _open(file: Path | None, stack: ExitStack) -> BinaryIO:
+    if file is None:
+        return sys.stdin.buffer
+    if file.is_dir():
+        raise InputError(f"{file} 是目录，不是文件")
+    try:
+        return stack.enter_context(file.open("rb"))
+    except OSError as error:
+        raise InputError(f"打不开 {file}：{os.strerror(error.errno or 0)}") from error
+
+
+def _counted(lines: Iterator[bytes], file: Path | None, stack: ExitStack) -> Iterator[bytes]:
+    """The lines, with a progress bar by bytes on a terminal when the size is known and the output goes elsewhere."""
+    if file is None or not sys.stderr.isatty() or sys.stdout.isatty():
+        return lines
+    from rich.console import Console
+    from rich.progress import Progress
+
+    progress = stack.enter_context(Progress(console=Console(stderr=True), transient=True))
+    task = progress.add_task("研判", total=file.stat().st_size or None)
+
+    def moving() -> Iterator[bytes]:
+        for line in lines:
+            yield line
+            progress.advance(task, len(line))
+
+    return moving()

@@ -1,0 +1,45 @@
+"""``yujing evaluate``: how good the model is on posts kept out of its training, beside two baselines."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+EXAMPLE = "例：yujing evaluate --data corpora --json"
+
+
+def command(
+    data: Annotated[
+        Path | None, typer.Option("--data", help="语料目录；不给则显示模型卡里的成绩", show_default=False)
+    ] = None,
+    model: Annotated[
+        Path | None, typer.Option("--model", envvar="YUJING_MODEL", help="别的模型目录", show_default=False)
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="输出 JSON")] = False,
+) -> None:
+    """在留出部分上评测：情感、话题、立场、广告、被指公司、校准误差，旁列 n-gram 线性与词典基线。"""
+    from nlp.bundle import open_bundle, shipped
+
+    bundle = open_bundle(model or shipped())
+    if data is None:
+        scores, table = bundle.card["scores"], (bundle.vocab.parent / "CARD.md").read_text("utf-8")
+    else:
+        from nlp import corpus, evaluate, train
+        from nlp.lexicon import Lexicon
+        from nlp.runtime import Runtime
+        from nlp.segment import Segmenter
+
+        known, seen = bundle.card["data_sha256"], train.digests(data)
+        if known != seen:
+            print("注意：语料与训练时的不同，留出部分可能含训练过的帖子", file=sys.stderr)
+        parts = corpus.split(data, held_out=bundle.card["settings"]["held_out"])
+        compared = evaluate.compare(Runtime(bundle), Lexicon.shipped(Segmenter()), parts.test)
+        scores, table = evaluate.values(compared), "\n".join(evaluate.lines(compared)) + "\n"
+    if as_json:
+        print(json.dumps({"model": bundle.name, "scores": scores}, ensure_ascii=False))
+    else:
+        print(f"{bundle.name}\n\n{table}", end="")

@@ -1,0 +1,144 @@
+"""The pipeline: a batch of posts in, their assessments out, in the same order."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping, Sequence
+
+import numpy as np
+
+from config.settings import Brand
+from domain.assessment import Assessment, EntityJudgement, Sentiment, Stance, TopicJudgement
+from domain.post import Post, Tier
+from nlp.brands import BrandMatcher
+from nlp.entities import EntityFinder
+from nlp.labels import SENTIMENTS, TOPICS
+from nlp.runtime import Item, Judgement, Runtime
+from nlp.segment import Segmenter
+from nlp.stories import Placed, Stories, Told
+from nlp.terms import Terms
+
+MOST_INFLUENCE = 20.0
+
+
+def influence(post: Post) -> float:
+    """(1 + ln(1 + engagement)) · tier weight, capped at 20 (reference: detection.md, spam and influence)."""
+    return min(MOST_INFLUENCE, (1 + math.log1p(post.engagement.total)) * post.author.tier.weight)
+
+
+def topic_judgements(judgement: Judgement) -> tuple[TopicJudgement, ...]:
+    """The topics decided on, most probable first. The stance is the post's: what it does with them."""
+    stance = Stance(judgement.best_stance)
+    return tuple(
+        TopicJudgement(id=TOPICS[k], stance=stance, probability=judgement.topics[k])
+        for k in judgement.decided
+    )
+
+
+class Analyzer:
+    """Judges posts: sentiment by post and by company, topics with stance, words, story, suspicion, influence.
+
+    ``about`` maps the id of a source that belongs to one brand (its own board, its complaint page) to that brand:
+    a post from there that names no watched brand is about it, with the sentiment of the whole post.
+    ``risk_words`` are topic words that weigh more when the decisive words are chosen.
+    """
+
+    def __init__(
+        self,
+        *,
+        runtime: Runtime,
+        segmenter: Segmenter,
+        brands: Sequence[Brand],
+        stories: Stories,
+        about: Mapping[str, str] | None = None,
+        risk_words: Collection[str] = (),
+    ) -> None:
+        self._runtime = runtime
+        self._matcher = BrandMatcher(brands)
+        self._names = {brand.id: brand.name for brand in brands}
+        self._stories = stories
+        self._about = dict(about or {})
+        self._terms = Terms(segmenter, risk_words=risk_words)
+        self._finder = EntityFinder()
+
+    @property
+    def model(self) -> str:
+        """Name and version of the model."""
+        return self._runtime.name
+
+    def assess(self, posts: Sequence[Post]) -> list[Assessment]:
+        """Judge posts; a repeated text is computed once. Raises ``StoreError`` when the stories cannot be kept."""
+        named = [self._companies(post) for post in posts]
+        items = [
+            Item(text=post.text, title=post.title, entities=tuple(name for name, _ in names))
+            for post, names in zip(posts, named, strict=True)
+        ]
+        judged = self._runtime.judge(items)
+        placed = self._stories.place([_told(post) for post in posts])
+        return [self._assessment(*parts) for parts in zip(posts, named, judged, placed, strict=True)]
+
+    def _companies(self, post: Post) -> list[tuple[str, str]]:
+        """(name as written, brand id or "") in order of first mention; a brand once for each spelling of it."""
+        whole = post.whole
+        mentions = self._matcher.find(whole)
+        first = {(m.name, m.brand_id): m.start for m in reversed(mentions)}
+        for name in self._finder.find(whole):
+            at = whole.find(name)
+            if not any(m.start < at + len(name) and at < m.end for m in mentions):
+                first[(name, "")] = at
+        return sorted(first, key=lambda pair: first[pair])
+
+    def _assessment(
+        self, post: Post, named: Sequence[tuple[str, str]], judged: Judgement, placed: Placed
+    ) -> Assessment:
+        return Assessment(
+            post_id=post.id,
+            model=self.model,
+            sentiment=Sentiment(judged.best),
+            probabilities=dict(zip(SENTIMENTS, judged.sentiment, strict=True)),
+            topics=topic_judgements(judged),
+            entities=self._entities(post, named, judged),
+            ad=judged.is_ad,
+            ad_probability=judged.ad,
+            keywords=self._terms.keywords(judged.read, [name for name, _ in named]),
+            decisive=self._terms.decisive(post.whole, judged, self._runtime.wide),
+            story=placed.story,
+            coordination=placed.coordination,
+            influence=influence(post),
+        )
+
+    def _entities(
+        self, post: Post, named: Sequence[tuple[str, str]], judged: Judgement
+    ) -> tuple[EntityJudgement, ...]:
+        grouped: dict[tuple[str, str], list[tuple[float, ...]]] = {}
+        for (name, brand), p in zip(named, judged.entities, strict=True):
+            grouped.setdefault((brand, "") if brand else ("", name), []).append(p)
+        result = []
+        for (brand, _), ps in grouped.items():
+            shown = next(
+                name for (name, b), p in zip(named, judged.entities, strict=True) if p is ps[0] and b == brand
+            )
+            result.append(_judged(shown, brand, np.mean(ps, axis=0)))
+        owner = self._about.get(post.source, "")
+        if owner in self._names and not any(entity.brand for entity in result):
+            result.append(_judged(self._names[owner], owner, np.array(judged.sentiment)))
+        return tuple(result)
+
+
+def _judged(name: str, brand: str, p: np.ndarray) -> EntityJudgement:
+    best = int(np.argmax(p))
+    return EntityJudgement(
+        name=name,
+        sentiment=Sentiment(SENTIMENTS[best]),
+        probability=float(p[best]),
+        negative=float(p[SENTIMENTS.index("negative")]),
+        brand=brand,
+    )
+
+
+def _told(post: Post) -> Told:
+    """Media print the same agency text as a matter of course: only private accounts can act together."""
+    account = (
+        f"{post.platform}/{post.author.key}" if post.author.key and post.author.tier is Tier.USER else ""
+    )
+    return Told(post=post.id, text=post.whole, at=post.published_at, account=account)

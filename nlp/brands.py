@@ -1,0 +1,109 @@
+"""Where watched companies are named."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+
+from config.settings import Brand
+from nlp.clean import simplify
+
+_HAN = "\u4e00-\u9fff"
+_INVISIBLE = "\u00ad\u180e\ufeff\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\u0300-\u036f"
+_DROPPED = re.compile(rf"[{_INVISIBLE}]+|(?<=[{_HAN}])[ .·*_\-|/~]{{1,2}}(?=[{_HAN}])")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Mention:
+    """One place in a text that names a brand."""
+
+    brand_id: str
+    name: str
+    """As written there."""
+    start: int
+    end: int
+    """Characters [start, end) of the original text."""
+
+
+@cache
+def _table() -> dict[int, str]:
+    """One character to one: full width to half, traditional to simplified, lower case."""
+    table = {code: chr(code - 0xFEE0).lower() for code in range(0xFF01, 0xFF5F)}
+    for code in (*range(0x41, 0x5B), *range(0xC0, 0x180), *range(0x4E00, 0xA000)):
+        plain = simplify(chr(code)).lower()
+        if len(plain) == 1 and plain != chr(code):
+            table[code] = plain
+    return table
+
+
+def fold(text: str) -> tuple[str, Sequence[int]]:
+    """The text for comparing, and for each of its characters (and its end) the place in the original."""
+    low = text.translate(_table())
+    if not _DROPPED.search(low):
+        return low, range(len(low) + 1)
+    parts: list[str] = []
+    places: list[int] = []
+    last = 0
+    for dropped in _DROPPED.finditer(low):
+        parts.append(low[last : dropped.start()])
+        places.extend(range(last, dropped.start()))
+        last = dropped.end()
+    parts.append(low[last:])
+    places.extend(range(last, len(low) + 1))
+    return "".join(parts), places
+
+
+def _bounded(name: str) -> str:
+    """A Latin or digit edge must be the edge of a word: JD is not in JDK."""
+    left = r"(?<![a-z0-9])" if re.match(r"[a-z0-9]", name) else ""
+    right = r"(?![a-z0-9])" if re.search(r"[a-z0-9]$", name) else ""
+    return f"{left}{re.escape(name)}{right}"
+
+
+class BrandMatcher:
+    """Finds names, aliases and products of brands; the longest at each place, one pass over the text."""
+
+    def __init__(self, brands: Sequence[Brand]) -> None:
+        named: dict[str, tuple[str, str]] = {}
+        self._spared: dict[str, set[str]] = {}
+        for brand in brands:
+            after = "|".join(re.escape(fold(word)[0]) for word in brand.not_followed_by if fold(word)[0])
+            for name in (brand.name, *brand.aliases, *brand.products):
+                if low := fold(name)[0].strip():
+                    named.setdefault(low, (brand.id, f"(?!{after})" if after else ""))
+            for word in brand.not_in:
+                if low := fold(word)[0].strip():
+                    self._spared.setdefault(low, set()).add(brand.id)
+        self._brand = {name: brand for name, (brand, _) in named.items()}
+        spared = [name for name in self._spared if name not in named]
+        patterns = [(name, _bounded(name) + tail) for name, (_, tail) in named.items()]
+        patterns += [(name, re.escape(name)) for name in spared]
+        patterns.sort(key=lambda pair: -len(pair[0]))
+        self._pattern = re.compile("|".join(pattern for _, pattern in patterns)) if patterns else None
+        own = [pair for pair in patterns if pair[0] in named]
+        self._names = re.compile("|".join(pattern for _, pattern in own)) if own else None
+
+    def find(self, text: str) -> list[Mention]:
+        """Mentions in order, as written in ``text``; they never overlap."""
+        if self._pattern is None:
+            return []
+        low, places = fold(text)
+        found: list[Mention] = []
+        for match in self._pattern.finditer(low):
+            if (brand := self._brand.get(match[0])) is not None:
+                found.append(self._mention(text, places, brand, *match.span()))
+            elif self._names is not None:
+                # A longer word that is not this brand may still hold another one's name.
+                spared = self._spared[match[0]]
+                found += [
+                    self._mention(text, places, self._brand[inner[0]], *inner.span())
+                    for inner in self._names.finditer(low, *match.span())
+                    if self._brand[inner[0]] not in spared
+                ]
+        return found
+
+    def _mention(self, text: str, places: Sequence[int], brand: str, start: int, end: int) -> Mention:
+        first, last = places[start], places[end - 1] + 1
+        return Mention(brand_id=brand, name=text[first:last], start=first, end=last)

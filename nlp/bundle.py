@@ -1,0 +1,133 @@
+"""A model directory: what it holds, how it is written, and how it is checked before a byte of it is used.
+
+    manifest.json        format, name, version, size and SHA-256 of every other file
+    encoder.safetensors  half-precision tensors of ``nlp.model.Judge``
+    wide.safetensors     the n-gram part
+    vocab.txt            WordPieces
+    fusion.json          calibration and thresholds
+    card.json, CARD.md   where it came from: data digests, settings, scores, weaknesses
+
+Nothing in it is ever executed: safetensors and JSON only.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from domain.errors import ModelError
+from nlp.fusion import Fusion
+from nlp.labels import TOPICS
+from nlp.wide import Wide
+
+FORMAT = 1
+NAME = "yujing-bert"
+MANIFEST = "manifest.json"
+FILES = ("encoder.safetensors", "wide.safetensors", "vocab.txt", "fusion.json", "card.json", "CARD.md")
+_MOST_BYTES = 200_000_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bundle:
+    """A checked model directory in memory."""
+
+    name: str
+    """``name@version``; the version is the beginning of the digest over all files that decide."""
+    heads: int
+    tensors: Mapping[str, NDArray[np.generic]]
+    wide: Wide
+    fusion: Fusion
+    vocab: Path
+    card: dict[str, Any]
+
+
+def shipped() -> Path:
+    """The directory of the weights that come with the package."""
+    return Path(str(resources.files("nlp") / "weights"))
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def seal(directory: Path, *, heads: int) -> str:
+    """Write the manifest of a directory whose files are complete; returns ``name@version``."""
+    files = {}
+    deciding = hashlib.sha256()
+    for name in FILES:
+        content = (directory / name).read_bytes()
+        files[name] = {"bytes": len(content), "sha256": _digest(content)}
+        if not name.lower().startswith("card"):
+            deciding.update(content)
+    version = deciding.hexdigest()[:12]
+    manifest = {"format": FORMAT, "name": NAME, "version": version, "heads": heads, "files": files}
+    part = directory / f"{MANIFEST}.part"
+    part.write_text(json.dumps(manifest, indent=2) + "\n", "utf-8")
+    part.rename(directory / MANIFEST)
+    return f"{NAME}@{version}"
+
+
+def _manifest(directory: Path) -> dict[str, Any]:
+    path = directory / MANIFEST
+    try:
+        manifest = json.loads(path.read_text("utf-8"))
+    except FileNotFoundError as error:
+        raise ModelError(f"{directory} 不是模型目录:没有 {MANIFEST}") from error
+    except (OSError, ValueError) as error:
+        raise ModelError(f"读不了 {path}:{error}") from error
+    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+        found = manifest.get("format") if isinstance(manifest, dict) else None
+        raise ModelError(f"{directory} 的格式是 {found},这里只认 {FORMAT}")
+    files = manifest.get("files")
+    if not isinstance(files, dict) or set(files) != set(FILES):
+        raise ModelError(f"{path} 所列文件不对")
+    return manifest
+
+
+def _checked(directory: Path, name: str, entry: Any) -> bytes:
+    path = directory / name
+    try:
+        if path.stat().st_size > _MOST_BYTES:
+            raise ModelError(f"{path} 太大")
+        content = path.read_bytes()
+    except OSError as error:
+        raise ModelError(f"模型文件 {path} 读不了:{error.strerror or error}") from error
+    if not isinstance(entry, dict) or entry.get("bytes") != len(content):
+        raise ModelError(f"模型文件 {path} 长度不对,可能没有下载完整")
+    if entry.get("sha256") != _digest(content):
+        raise ModelError(f"模型文件 {path} 与清单的摘要不符,可能被改动过")
+    return content
+
+
+def open_bundle(directory: Path) -> Bundle:
+    """Read and check a model directory.
+
+    Raises ``ModelError``, one line, when it is missing, truncated, of another format or differs from its manifest.
+    """
+    from safetensors.numpy import load
+
+    manifest = _manifest(directory)
+    content = {name: _checked(directory, name, manifest["files"][name]) for name in FILES}
+    try:
+        bundle = Bundle(
+            name=f"{manifest['name']}@{manifest['version']}",
+            heads=int(manifest["heads"]),
+            tensors=load(content["encoder.safetensors"]),
+            wide=Wide(**load(content["wide.safetensors"])),
+            fusion=Fusion.of(json.loads(content["fusion.json"])),
+            vocab=directory / "vocab.txt",
+            card=json.loads(content["card.json"]),
+        )
+    except Exception as error:  # safetensors raises its own kind, and a foreign file can fail in any way
+        raise ModelError(f"{directory} 的内容不能用:{type(error).__name__}: {error}") from error
+    if len(bundle.fusion.thresholds) != len(TOPICS):
+        raise ModelError(f"{directory} 的话题数是 {len(bundle.fusion.thresholds)},应为 {len(TOPICS)}")
+    return bundle

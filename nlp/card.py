@@ -1,0 +1,69 @@
+"""The card of a model: from what it came, how good it is, where it is weak."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from nlp.corpus import Split
+from nlp.evaluate import MODEL, lines, values
+from nlp.scores import Scores
+
+PURPOSE = (
+    "Judges Chinese posts about internet-finance platforms: sentiment of the post and towards each company named, "
+    "17 crisis topics, stance, advert. A BERT encoder (4 × 256, pre-trained for this project) beside a linear model "
+    "over character 1–4-grams, added up and calibrated on held-out posts."
+)
+WEAKNESSES = (
+    "Sarcasm and praise turned round are often read literally.",
+    "Denials and questions are told from assertions less surely than topics from one another: stance is per post.",
+    "Companies that the text never names are judged by the post as a whole.",
+    "Of a text longer than about 1,200 characters the first four windows and the last are read.",
+    "The positive class is rare in finance posts; soft adverts and praise are confused.",
+    "News and stock-forum labels mean something else than ours; such texts are recognised and judged by heads of "
+    "their own, a wrong guess of the kind costs accuracy.",
+)
+
+
+def describe(
+    *,
+    data: Mapping[str, str],
+    base: str,
+    chosen: Mapping[str, Any],
+    parts: Split,
+    run: str,
+    scores: Mapping[str, Mapping[str, Scores]],
+) -> dict[str, Any]:
+    """The card as JSON values."""
+    return {
+        "purpose": PURPOSE,
+        "data_sha256": dict(data),
+        "base_sha256": base,
+        "settings": dict(chosen),
+        "encoder_run": run,
+        "posts": {
+            name: dict(sorted(Counter(e.set for e in part).items()))
+            for name, part in (("train", parts.train), ("tune", parts.tune), ("test", parts.test))
+        },
+        "scores": values(scores),
+        "weaknesses": list(WEAKNESSES),
+    }
+
+
+def markdown(card: Mapping[str, Any], scores: Mapping[str, Mapping[str, Scores]]) -> str:
+    """The card for people."""
+    made = ["# Model card", "", card["purpose"], "", "## Scores", ""]
+    made.append(
+        "On the part of the corpora that was neither trained nor tuned on; no near-duplicate and no contrast"
+    )
+    made.append(
+        f"group lies on two sides. `{MODEL}` is this model; `n-grams` its linear part alone; `lexicon` counts"
+    )
+    made += ["words cut by jieba.", "", *lines(scores), "", "## Weak spots", ""]
+    made += [f"- {weakness}" for weakness in card["weaknesses"]]
+    made += ["", "## Where it came from", "", f"- fine-tuning: {card['encoder_run']}"]
+    made.append(f"- base encoder: sha256 `{card['base_sha256']}`")
+    made += [f"- `{name}`: sha256 `{value}`" for name, value in card["data_sha256"].items()]
+    made.append("- settings and all scores: `card.json`")
+    return "\n".join(made) + "\n"

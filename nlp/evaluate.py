@@ -1,0 +1,111 @@
+"""How good the model is on posts that it was not trained on, beside two baselines."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from nlp.corpus import Example
+from nlp.labels import SENTIMENTS, STANCES, TOPICS
+from nlp.lexicon import Lexicon
+from nlp.runtime import Item, Runtime
+from nlp.scores import Scores, Told, table
+
+MODEL, LINEAR, LEXICON = "yujing", "n-grams", "lexicon"
+
+
+def by_model(runtime: Runtime, examples: Sequence[Example]) -> list[Told]:
+    """The shipped model."""
+    items = [Item(text=e.text, entities=tuple(name for name, _ in e.entities)) for e in examples]
+    told: list[Told] = []
+    for start in range(0, len(items), 256):
+        told += [
+            Told(
+                sentiment=j.sentiment,
+                topics=j.decided,
+                stance=int(np.argmax(j.stance)),
+                ad=j.is_ad,
+                entities=j.entities,
+            )
+            for j in runtime.judge(items[start : start + 256])
+        ]
+    return told
+
+
+def by_grams(runtime: Runtime, examples: Sequence[Example]) -> list[Told]:
+    """The n-gram part alone: a linear model over character 1–4-grams; companies get the post's sentiment."""
+    s, t = len(SENTIMENTS), len(SENTIMENTS) + len(TOPICS)
+    told = []
+    for row, example in zip(runtime.wide.logits([e.text for e in examples]), examples, strict=True):
+        told.append(
+            Told(
+                sentiment=row[:s].tolist(),
+                topics=[k for k in range(len(TOPICS)) if row[s + k] > np.log(0.3 / 0.7)],
+                stance=int(row[t + 1 : t + 1 + len(STANCES)].argmax()),
+                ad=bool(row[t] > 0),
+                entities=[row[:s].tolist()] * len(example.entities),
+            )
+        )
+    return told
+
+
+def by_lexicon(lexicon: Lexicon, examples: Sequence[Example]) -> list[Told]:
+    """Counting good and bad words cut by jieba."""
+    told = []
+    for example in examples:
+        sentiment = lexicon.sentiment(example.text)
+        told.append(Told(sentiment=sentiment, entities=[sentiment] * len(example.entities)))
+    return told
+
+
+def compare(runtime: Runtime, lexicon: Lexicon, examples: Sequence[Example]) -> dict[str, dict[str, Scores]]:
+    """For each classifier the scores of every slice."""
+    return {
+        MODEL: table(examples, by_model(runtime, examples)),
+        LINEAR: table(examples, by_grams(runtime, examples)),
+        LEXICON: table(examples, by_lexicon(lexicon, examples)),
+    }
+
+
+def values(scores: Mapping[str, Mapping[str, Scores]]) -> dict[str, Any]:
+    """As JSON values."""
+    return {who: {name: score.values() for name, score in each.items()} for who, each in scores.items()}
+
+
+_COLUMNS = (
+    ("accuracy", "准确率"),
+    ("macro_f1", "宏F1"),
+    ("negative_f1", "负面F1"),
+    ("topics_micro_f1", "话题微F1"),
+    ("topics_macro_f1", "话题宏F1"),
+    ("stance_accuracy", "立场"),
+    ("ad_f1", "广告F1"),
+    ("accused_f1", "被指F1"),
+    ("ece", "ECE"),
+)
+
+
+def lines(scores: Mapping[str, Mapping[str, Scores]]) -> list[str]:
+    """As a Markdown table, a row a slice and classifier, and one of the model's F1 by class."""
+    made = ["| 部分 | 帖数 | 分类器 | " + " | ".join(title for _, title in _COLUMNS) + " |"]
+    made.append("|---" * (3 + len(_COLUMNS)) + "|")
+    for name in scores[MODEL]:
+        for who, each in scores.items():
+            row = each[name].values()
+            if who == LEXICON and "/" in name:
+                continue
+            cells = [f"{row[key]:.3f}" if key in row else "–" for key, _ in _COLUMNS]
+            made.append(f"| {name} | {row['posts']} | {who} | " + " | ".join(cells) + " |")
+    made += ["", "| 类别 | " + " | ".join(n for n in scores[MODEL] if "/" not in n) + " |"]
+    names = [n for n in scores[MODEL] if "/" not in n]
+    made.append("|---" * (1 + len(names)) + "|")
+    for label in (*SENTIMENTS, *TOPICS):
+        cells = []
+        for name in names:
+            score = scores[MODEL][name]
+            found = (score.sentiment_f1 or {}) | (score.topic_f1 or {})
+            cells.append(f"{found[label]:.3f}" if label in found else "–")
+        made.append(f"| {label} | " + " | ".join(cells) + " |")
+    return made

@@ -1,0 +1,88 @@
+"""Encoder and n-grams added up and calibrated: from logits to probabilities and decisions.
+
+Every number here is fitted on the tuning part (``nlp.tune``): per task a weight for the encoder's logits, one for
+the n-grams' and a bias (stacked logistic regression, Wolpert 1992; with one scalar a source it is also the
+temperature of Guo et al. 2017), and for each topic the probability from which on it is decided.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nlp.encoder import softmax
+
+Array = NDArray[np.float32]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mix:
+    """encoder · logits + grams · n-gram logits + bias."""
+
+    encoder: float = 1.0
+    grams: float = 0.0
+    bias: tuple[float, ...] = ()
+
+    def __call__(self, encoder: Array, grams: Array) -> Array:
+        """Calibrated logits."""
+        return (
+            np.float32(self.encoder) * encoder
+            + np.float32(self.grams) * grams
+            + np.array(self.bias, np.float32)
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fusion:
+    """The fitted numbers of all tasks."""
+
+    sentiment: Mix
+    topics: Mix
+    stance: Mix
+    ad: Mix
+    alone: Mix
+    """The company of a post that names one: its own logits beside the post's calibrated ones."""
+    among: Mix
+    """A company among several, the same."""
+    thresholds: tuple[float, ...]
+    """Of each topic."""
+    ad_threshold: float = 0.5
+    others: tuple[float, float] = (1.0, 1.0)
+    """Weight of the encoder's logits for news and forum texts."""
+    gate: tuple[float, ...] = (0.0, 0.0, 0.0)
+    """Added to the logits of the kind of text (finance, news, forum); −inf shuts a kind out."""
+
+    @classmethod
+    def of(cls, values: dict[str, Any]) -> Fusion:
+        """From JSON values. Raises ``KeyError`` or ``TypeError`` when they are not of this shape."""
+        mixes = {
+            name: Mix(**values[name]) for name in ("sentiment", "topics", "stance", "ad", "alone", "among")
+        }
+        rest = {name: tuple(values[name]) for name in ("thresholds", "others", "gate")}
+        return cls(**mixes, **rest, ad_threshold=float(values["ad_threshold"]))
+
+    def values(self) -> dict[str, Any]:
+        """As JSON values."""
+        return asdict(self)
+
+    def sentiments(self, encoder: Array, domain: Array, grams: Array) -> Array:
+        """Probabilities, posts × sentiments: each kind of text by its own head, weighed by how likely it is."""
+        own = [softmax(self.sentiment(encoder[:, 0], grams))]
+        own += [softmax(np.float32(k) * encoder[:, 1 + i]) for i, k in enumerate(self.others)]
+        kind = softmax(domain + np.array(self.gate, np.float32))
+        mixed: Array = (np.stack(own, 1) * kind[:, :, None]).sum(1)
+        return mixed
+
+    def entities(self, encoder: Array, post: Array, several: bool) -> Array:
+        """Probabilities, names × sentiments, of one post's companies; ``post`` holds its sentiment."""
+        mix = self.among if several else self.alone
+        return softmax(mix(encoder, np.log(np.maximum(post, np.float32(1e-6)))))
+
+
+def sigmoid(x: Array) -> Array:
+    """Logistic function, safe for any logit."""
+    result: Array = 0.5 * (1 + np.tanh(0.5 * x))
+    return result

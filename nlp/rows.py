@@ -1,0 +1,198 @@
+"""``yujing analyze``: JSON Lines in, JSON Lines out, in the same order, whatever the rows hold."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from nlp.analyzer import topic_judgements
+from nlp.entities import EntityFinder
+from nlp.labels import SENTIMENTS
+from nlp.runtime import Item, Judgement, Runtime
+from nlp.terms import Terms
+
+CHUNK = 256
+"""Rows judged together; what is in memory at one time."""
+CHUNK_BYTES = 4_000_000
+LONGEST_LINE = 64_000_000
+"""Bytes of one line; a longer one is a bad row."""
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+class BadRow(ValueError):
+    """A row that cannot be judged; ``id`` is echoed where it could be read."""
+
+    def __init__(self, reason: str, id_: Any = None) -> None:
+        super().__init__(reason)
+        self.id = id_
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Row:
+    """A good row."""
+
+    id: Any
+    item: Item
+    given: bool
+    """The row names its entities itself."""
+
+
+def lines(stream: BinaryIO, *, longest: int = LONGEST_LINE) -> Iterator[bytes]:
+    """Lines of a stream; of a line beyond ``longest`` bytes only so much is kept, plus one byte that betrays it."""
+    while line := stream.readline(longest + 1):
+        if len(line) > longest and not line.endswith(b"\n"):
+            while (rest := stream.readline(1 << 20)) and not rest.endswith(b"\n"):
+                continue
+        yield line
+
+
+def _refuse(name: str) -> Any:
+    raise ValueError(f"{name} 不是 JSON")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"数字 {text[:20]} 太大")
+    return value
+
+
+def parse(line: bytes | str) -> Row:
+    """One row. Raises ``BadRow`` with one clear sentence."""
+    if len(line) > LONGEST_LINE:
+        raise BadRow(f"这一行超过 {LONGEST_LINE // 1_000_000} MB")
+    try:
+        text = line.decode("utf-8-sig") if isinstance(line, bytes) else line.removeprefix("\ufeff")
+    except UnicodeDecodeError as error:
+        raise BadRow(f"不是 UTF-8:第 {error.start + 1} 个字节") from error
+    try:
+        row = json.loads(text, parse_constant=_refuse, parse_float=_finite)
+    except RecursionError as error:
+        raise BadRow("JSON 嵌套太深") from error
+    except ValueError as error:
+        reason = getattr(error, "msg", None)
+        place = f",第 {error.colno} 个字符" if isinstance(error, json.JSONDecodeError) else ""
+        raise BadRow(f"不是合法的 JSON:{reason or error}{place}") from error
+    if not isinstance(row, dict):
+        raise BadRow(f"应是 JSON 对象,得到 {_kind(row)}")
+    return _row(row)
+
+
+def _row(row: dict[str, Any]) -> Row:
+    id_ = row.get("id")
+    if "text" not in row:
+        raise BadRow("缺 text", id_)
+    if not isinstance(row["text"], str):
+        raise BadRow(f"text 应是字符串,得到 {_kind(row['text'])}", id_)
+    title = row.get("title")
+    if title is not None and not isinstance(title, str):
+        raise BadRow(f"title 应是字符串,得到 {_kind(title)}", id_)
+    entities = row.get("entities")
+    if entities is not None and not (
+        isinstance(entities, list) and all(isinstance(e, str) for e in entities)
+    ):
+        raise BadRow("entities 应是字符串的列表", id_)
+    item = Item(text=row["text"], title=title or "", entities=tuple(entities or ()))
+    return Row(id=id_, item=item, given=entities is not None)
+
+
+def _kind(value: Any) -> str:
+    names = {dict: "对象", list: "列表", str: "字符串", bool: "布尔值", int: "数字", float: "数字"}
+    return names.get(type(value), "null")
+
+
+def analyze_rows(
+    rows: Iterable[bytes | str], *, runtime: Runtime, terms: Terms, finder: EntityFinder | None = None
+) -> Iterator[dict[str, Any]]:
+    """Judge rows in chunks. A bad row becomes ``{"id", "error"}`` and the run goes on; blank lines are skipped."""
+    finder = finder or EntityFinder()
+    for chunk in _chunks(rows):
+        yield from _chunk(chunk, runtime, terms, finder)
+
+
+def _chunks(rows: Iterable[bytes | str]) -> Iterator[list[bytes | str]]:
+    source = (row for row in rows if row.strip())
+    while chunk := list(islice(source, 1)):
+        size = len(chunk[0])
+        for row in islice(source, CHUNK - 1):
+            chunk.append(row)
+            size += len(row)
+            if size > CHUNK_BYTES:
+                break
+        yield chunk
+
+
+def _chunk(
+    chunk: list[bytes | str], runtime: Runtime, terms: Terms, finder: EntityFinder
+) -> Iterator[dict[str, Any]]:
+    parsed: list[Row | BadRow] = []
+    for line in chunk:
+        try:
+            row = parse(line)
+            if not row.given:
+                item = row.item
+                found = finder.find(f"{item.title}\n{item.text}")
+                row = Row(
+                    id=row.id, item=Item(text=item.text, title=item.title, entities=tuple(found)), given=False
+                )
+            parsed.append(row)
+        except BadRow as bad:
+            parsed.append(bad)
+    good = [row for row in parsed if isinstance(row, Row)]
+    judged = iter(_judge(good, runtime.judge))
+    for one in parsed:
+        answer: Judgement | BadRow = one if isinstance(one, BadRow) else next(judged)
+        if isinstance(answer, BadRow):
+            yield {"id": answer.id, "error": str(answer)}
+        elif isinstance(one, Row):
+            yield answer_of(one, answer, runtime.name, terms)
+
+
+def _judge(rows: list[Row], judge: Callable[[list[Item]], list[Judgement]]) -> list[Judgement | BadRow]:
+    """All at once; when that fails each alone, so that one row cannot take its neighbours down."""
+    try:
+        return list(judge([row.item for row in rows]))
+    except Exception:
+        answers: list[Judgement | BadRow] = []
+        for row in rows:
+            try:
+                answers += judge([row.item])
+            except Exception as error:
+                answers.append(BadRow(f"这一行无法研判({type(error).__name__})", row.id))
+        return answers
+
+
+def answer_of(row: Row, judged: Judgement, model: str, terms: Terms) -> dict[str, Any]:
+    """The output of one row, as the command-line contract says."""
+    return {
+        "id": row.id,
+        "sentiment": judged.best,
+        "probabilities": {name: round(p, 6) for name, p in zip(SENTIMENTS, judged.sentiment, strict=True)},
+        "topics": [
+            {"id": t.id, "stance": t.stance.value, "probability": round(t.probability, 6)}
+            for t in topic_judgements(judged)
+        ],
+        "entities": [
+            {"name": name, "sentiment": SENTIMENTS[int(np.argmax(p))], "probability": round(max(p), 6)}
+            for name, p in zip(row.item.entities, judged.entities, strict=True)
+        ],
+        "ad": judged.is_ad,
+        "ad_probability": round(judged.ad, 6),
+        "keywords": list(terms.keywords(judged.read, row.item.entities)),
+        "model": model,
+    }
+
+
+def dump(row: dict[str, Any]) -> bytes:
+    """One output line, valid UTF-8; lone surrogates of the input come back as JSON escapes."""
+    text = json.dumps(row, ensure_ascii=False, allow_nan=False)
+    if _SURROGATE.search(text):
+        text = json.dumps(row, allow_nan=False)
+    return text.encode() + b"\n"

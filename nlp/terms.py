@@ -1,0 +1,94 @@
+"""Words for people: what a post is about, and what in it carried the decision."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Collection, Sequence
+from functools import cached_property
+from importlib import resources
+
+from nlp.labels import SENTIMENTS
+from nlp.runtime import Judgement
+from nlp.segment import Segmenter
+from nlp.wide import Wide
+
+MOST_KEYWORDS = 10
+MOST_DECISIVE = 5
+READ = 3_000
+"""Characters of a post that are looked at."""
+_HAS_LETTER = re.compile(r"[^\W\d_]")
+
+
+class Terms:
+    """Keywords by TF-IDF with jieba's document frequencies, and decisive words by the n-gram part's weights."""
+
+    def __init__(self, segmenter: Segmenter, *, risk_words: Collection[str] = ()) -> None:
+        self._segmenter = segmenter
+        self._risk = frozenset(word.lower() for word in risk_words)
+
+    @cached_property
+    def _idf(self) -> dict[str, float]:
+        table: dict[str, float] = {}
+        with (resources.files("jieba") / "analyse" / "idf.txt").open("r", encoding="utf-8") as lines:
+            for line in lines:
+                word, _, value = line.rpartition(" ")
+                table[word] = float(value)
+        return table
+
+    @cached_property
+    def _stop(self) -> frozenset[str]:
+        text = (resources.files("nlp") / "words" / "stop.txt").read_text("utf-8")
+        return frozenset(line.strip() for line in text.splitlines() if not line.startswith("#"))
+
+    def keywords(self, text: str, names: Sequence[str] = ()) -> tuple[str, ...]:
+        """The weightiest words, best first, at most ten; of the text as the model read it.
+
+        ``names`` found in it are taken as words, whatever jieba would make of them.
+        """
+        text = text[:READ]
+        counts: Counter[str] = Counter()
+        for name in names:
+            if len(name) > 1 and (times := text.count(name)):
+                counts[name] += times
+                text = text.replace(name, " ")
+        counts.update(word for word in self._segmenter.tokens(text) if self._telling(word))
+        # A word that jieba's corpus never saw is as telling as its rarer half (11.98 is the median there).
+        weight = {word: n * self._idf.get(word, 11.98) for word, n in counts.items()}
+        best = sorted(weight, key=lambda word: (-weight[word], word))
+        return tuple(best[:MOST_KEYWORDS])
+
+    def _telling(self, word: str) -> bool:
+        return 2 <= len(word) <= 20 and word not in self._stop and bool(_HAS_LETTER.search(word))
+
+    def decisive(self, original: str, judgement: Judgement, wide: Wide) -> tuple[str, ...]:
+        """Literal substrings of the original that spoke most for what was decided, at most five of 2–12 characters.
+
+        Empty for a neutral post without topics: nothing was decided against anybody.
+        """
+        outputs = [len(SENTIMENTS) + topic for topic in judgement.decided[:3]]
+        if judgement.best != "neutral":
+            outputs.append(SENTIMENTS.index(judgement.best))
+        if not outputs:
+            return ()
+        text = judgement.read[:READ]
+        carried = wide.carriers(text, outputs)
+        scored: dict[str, float] = {}
+        for word, place in self._segmenter.placed(text):
+            worth = float(carried[place : place + len(word)].sum())
+            if word in self._risk:
+                worth = max(worth, 0.0) * 1.5 + 1e-3
+            if 2 <= len(word) <= 12 and worth > 0 and word not in self._stop and _HAS_LETTER.search(word):
+                scored[word] = max(worth, scored.get(word, 0.0))
+        return _literal(original, sorted(scored, key=lambda word: (-scored[word], word)))
+
+
+def _literal(original: str, words: Sequence[str]) -> tuple[str, ...]:
+    """The first words that stand in the original as they are, in its own case."""
+    found: list[str] = []
+    low = original.lower()
+    for word in words:
+        at = low.find(word) if len(low) == len(original) else original.find(word)
+        if at >= 0 and len(found) < MOST_DECISIVE:
+            found.append(original[at : at + len(word)])
+    return tuple(found)
