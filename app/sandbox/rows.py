@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
+from config.references import folded
 from domain.errors import InputError
 
 MAX_LINE = 2_000_000
@@ -126,6 +127,8 @@ def _name(value: dict[str, object], key: str) -> str:
     name = " ".join("".join(c if c.isprintable() else " " for c in _words(value, key)).split())
     if len(name) > MAX_NAME:
         raise _Unusable(f"{key} 超过 {MAX_NAME} 字")
+    if key == "brand" and len(folded(name)) == 1:
+        raise _Unusable("brand 太短，至少两个字")
     return name
 
 

@@ -1,0 +1,178 @@
+"""One run of the demo: the background, then the event in compressed time, then what came of it."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from app.clock import VARIABLE, Clock, wall
+from app.demo import configuration
+from app.demo.cast import Cast, cast
+from app.demo.crawls import Crawls
+from app.demo.narrator import Narrator
+from app.demo.play import Play
+from app.demo.result import Result, collect
+from app.sandbox.mailbox import Mailbox
+from app.sandbox.rows import Rows
+from app.sandbox.web import Web
+from app.wire import App
+from domain.errors import YujingError
+from domain.local_time import spoken
+
+BACKGROUND_S = 30.0
+"""Real seconds that the background takes, roughly; what it really takes only moves the end."""
+PLAY_S = 85.0
+"""Real seconds in which the event is played."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Script:
+    """What to play."""
+
+    crisis: Rows | None = None
+    calm: Rows | None = None
+    campaign: bool = False
+    """Calm days with a positive campaign in them, and no crisis."""
+
+
+@dataclass
+class _Hand:
+    """The clock that the sites read: it is changed for a faster one when the event begins."""
+
+    clock: Clock
+
+    def now(self) -> datetime:
+        return self.clock.now()
+
+
+class Demo:
+    """Plays a script in a folder; everything it makes lies there."""
+
+    def __init__(self, folder: Path, script: Script, narrator: Narrator, *, play_s: float = PLAY_S) -> None:
+        self._folder, self._script, self._narrator, self._play_s = folder, script, narrator, play_s
+        self._began = time.monotonic()
+
+    def run(self) -> Result:
+        """Play to the end. Raises ``YujingError`` when a part cannot do its work; children are ended."""
+        narrator = self._narrator
+        with ExitStack() as stack:
+            cast_ = self._cast()
+            scenario = cast_.scenario
+            clock = Clock(scenario.live, wall(), 1.0)
+            hand = _Hand(clock)
+            web = stack.enter_context(Web(scenario, configuration.directory(cast_.brands), hand.now))
+            mailbox = stack.enter_context(Mailbox(self._folder / "mail"))
+            every = configuration.every_min(scenario.ends - scenario.live)
+            configuration.write(self._folder / "config", cast_, web.urls, every)
+            variables = stack.enter_context(_environment(self._folder, mailbox.url, clock))
+            app = stack.enter_context(_opened(variables))
+            narrator.say(f"虚构的站点：{'  '.join(f'{kind} {url}' for kind, url in web.urls.items())}")
+            narrator.say(f"本机邮箱：{mailbox.url}")
+            crawls = Crawls(app, configuration.MOST_CRAWLS)
+            self._background(app, crawls)
+            hand.clock = app.clock = self._accelerated(app.clock)
+            os.environ[VARIABLE] = str(app.clock)
+            Play(app, cast_, crawls, mailbox, narrator).run()
+            return collect(
+                app,
+                brand=cast_.lead,
+                onset=scenario.onset,
+                emails=tuple(mailbox.mails),
+                seconds=time.monotonic() - self._began,
+            )
+
+    def _cast(self) -> Cast:
+        script, narrator = self._script, self._narrator
+        narrator.stage("搭台：虚构的网站、本机邮箱和一份配置")
+        made = cast(
+            known=configuration.shipped().brands,
+            crisis=script.crisis,
+            calm=script.calm,
+            campaign=script.campaign,
+            ends=wall() + timedelta(seconds=BACKGROUND_S + self._play_s),
+        )
+        for line in made.skipped[:5]:
+            narrator.warn(f"跳过 {line}")
+        if len(made.skipped) > 5:
+            narrator.warn(f"一共跳过 {len(made.skipped)} 行")
+        if made.scenario.left_out:
+            narrator.warn(f"{made.scenario.left_out} 条的时间在演练的范围以外（开始后最多 24 小时），没有演")
+        event = "正面活动" if script.campaign else "危机"
+        narrator.say(
+            f"监测「{made.lead.name}」等 {len(made.brands)} 个品牌；{event}从 {spoken(made.scenario.onset)} 开始"
+        )
+        return made
+
+    def _background(self, app: App, crawls: Crawls) -> None:
+        """Crawl, judge and learn the days before."""
+        narrator = self._narrator
+        narrator.stage("背景：抓取过去 14 天，逐条研判，学习平时的水平")
+        began = time.monotonic()
+        crawl = threading.Thread(target=crawls.run)
+        crawl.start()
+        judged = 0
+        try:
+            model = app.analyzer.model  # loads while the crawl runs
+            while True:
+                crawling = crawl.is_alive()
+                judged += app.worker.drain(now=app.clock.now).done
+                waiting = app.inbox.depth(now=app.clock.now()).waiting
+                narrator.advance("研判", judged, max(judged + waiting, 1), f"{judged} 条")
+                if not crawling:
+                    break
+                time.sleep(0.1)
+        finally:
+            crawl.join()
+            narrator.done()
+        for words in crawls.complaints():
+            narrator.warn(words)
+        narrator.say(f"抓取并研判 {judged} 条，用了 {time.monotonic() - began:.0f} 秒（模型 {model}）")
+        if not app.posts.size():
+            raise YujingError("背景里一条帖子也没有抓到；运行 yujing status 看每个数据源的结果")
+        app.watch.rebuild(app.clock.now())
+
+    def _accelerated(self, clock: Clock) -> Clock:
+        real = wall()
+        return Clock.reaching_present(clock.at(real), wall_start=real, seconds=self._play_s)
+
+
+@contextmanager
+def _environment(home: Path, smtp: str, clock: Clock) -> Iterator[Mapping[str, str]]:
+    """The environment of a run, for this process and its children; the user's own is put back afterwards.
+
+    Only the model is taken over from the user: a demo must not write into his stores or send his mail.
+    """
+    before = dict(os.environ)
+    for name in [
+        name for name in os.environ if name.startswith("YUJING_") and not name.startswith("YUJING_MODEL")
+    ]:
+        del os.environ[name]
+    os.environ.update(
+        {
+            "YUJING_HOME": str(home),
+            "YUJING_SMTP_URL": smtp,
+            "YUJING_MAIL_FROM": "yujing@example.test",
+            VARIABLE: str(clock),
+        }
+    )
+    try:
+        yield os.environ
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+@contextmanager
+def _opened(variables: Mapping[str, str]) -> Iterator[App]:
+    app = App.from_environment(variables)
+    try:
+        app.check()
+        yield app
+    finally:
+        app.close()
