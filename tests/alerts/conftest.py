@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import socket
 import ssl
 import threading
@@ -106,9 +107,20 @@ def writer() -> Writer:
     return Writer(sender="舆警 <yujing@example.com>")
 
 
+@pytest.fixture(scope="session")
+def empty_ledger(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A ledger with its schema, to be copied: migrations take longer than most tests."""
+    path = tmp_path_factory.mktemp("ledger") / "empty.sqlite3"
+    open_ledger(f"sqlite:///{path}").close()
+    return path
+
+
 @pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    opened = open_ledger(f"sqlite:///{tmp_path / 'ledger.sqlite3'}")
+def ledger(tmp_path: Path, empty_ledger: Path) -> Iterator[Ledger]:
+    """An empty ledger."""
+    path = tmp_path / "ledger.sqlite3"
+    shutil.copy(empty_ledger, path)
+    opened = open_ledger(f"sqlite:///{path}")
     yield opened
     opened.close()
 
