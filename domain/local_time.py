@@ -25,3 +25,10 @@ def spoken(at: datetime) -> str:
     """As people write it: 11月22日 周日 21:04."""
     local = at.astimezone(SHANGHAI)
     return f"{local.month}月{local.day}日 周{_WEEKDAYS[local.weekday()]} {local:%H:%M}"
+
+
+def said(minutes: int) -> str:
+    """A time limit as people say it: 5 分钟, 2 小时, 24 小时, 3 天."""
+    if minutes > 1440 and minutes % 1440 == 0:
+        return f"{minutes // 1440} 天"
+    return f"{minutes // 60} 小时" if minutes >= 60 and minutes % 60 == 0 else f"{minutes} 分钟"

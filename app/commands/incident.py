@@ -13,9 +13,10 @@ from rich.text import Text
 
 from app.printing import plain
 from app.signing import signed
+from domain.alert import Level
 from domain.errors import InputError
 from domain.incident import Incident, IncidentStatus, TimelineEvent
-from domain.local_time import iso, spoken
+from domain.local_time import iso, said, spoken
 from domain.plan import PlanRun, TaskStatus
 
 if TYPE_CHECKING:
@@ -224,6 +225,10 @@ def _head(console: Console, app: App, incident: Incident) -> None:
     ]
     for line in lines:
         console.print(line, markup=False, highlight=False)
+    for clock in plan.clocks if plan else ():
+        state = f"{clock.confirmed_by}已确认" if clock.confirmed_by else "待法务确认"
+        line = f"可能触发（{state}）：{clock.name}，{said(clock.due_min)}内；{clock.source}"
+        console.print(line, markup=False, highlight=False)
 
 
 def _tasks(console: Console, run: PlanRun, *, now: datetime) -> None:
@@ -250,7 +255,7 @@ def _timeline(console: Console, timeline: list[TimelineEvent]) -> None:
         table.add_column(column, overflow="fold")
     for event in timeline:
         changed = [
-            f"{event.before.get(key, '')} → {value}"
+            f"{_word(key, event.before.get(key, ''))} → {_word(key, value)}".removeprefix(" → ")
             for key, value in event.after.items()
             if key in ("level", "owner", "status") and event.before.get(key, "") != value
         ]
@@ -258,6 +263,16 @@ def _timeline(console: Console, timeline: list[TimelineEvent]) -> None:
         who = "系统" if event.actor.startswith("rule:") else plain(event.actor)
         table.add_row(spoken(event.at), Text(who), KINDS.get(event.kind, event.kind), Text(told))
     console.print(table)
+
+
+def _word(key: str, value: str) -> str:
+    """A value of the timeline as people say it."""
+    if key == "level" and value.upper() in Level.__members__:
+        level = Level.of(value)
+        return f"{level.colour}色（{level.word}）"
+    if key == "status" and value in set(IncidentStatus):
+        return IncidentStatus(value).word
+    return value
 
 
 def _next(console: Console, incident: Incident, runs: list[PlanRun]) -> None:
@@ -269,6 +284,8 @@ def _next(console: Console, incident: Incident, runs: list[PlanRun]) -> None:
         lines.append(f"我来处理：yujing incident ack {incident.id}")
     if incident.plan and not any(run.plan == incident.plan for run in runs):
         lines.append(f"启动预案：yujing plan start {incident.plan} --incident {incident.id}")
+    if runs:
+        lines.append(f"关闭：yujing incident close {incident.id} --reason 写明原因")
     lines.append(f"误报：yujing incident false-alarm {incident.id} --reason 写明原因")
     for line in lines:
         console.print(line, markup=False, highlight=False, soft_wrap=True)

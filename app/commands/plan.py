@@ -16,7 +16,7 @@ from config.problems import near
 from config.settings import Settings
 from domain.alert import Level
 from domain.errors import InputError
-from domain.local_time import iso, spoken
+from domain.local_time import iso, said, spoken
 from domain.plan import Plan
 
 commands = typer.Typer(
@@ -114,14 +114,6 @@ def _row(settings: Settings, plan: Plan) -> dict[str, Any]:
     }
 
 
-def spoken_minutes(minutes: int) -> str:
-    """Minutes after the start as people say them: 5 分钟, 2 小时, 3 天."""
-    for size, unit in ((1440, "天"), (60, "小时")):
-        if minutes >= size and minutes % size == 0 and (unit != "天" or minutes > size):
-            return f"{minutes // size} {unit}"
-    return f"{minutes} 分钟"
-
-
 def _show(console: Console, plan: Plan) -> None:
     def say(text: str) -> None:
         console.print(text, markup=False, highlight=False)
@@ -135,9 +127,7 @@ def _show(console: Console, plan: Plan) -> None:
         tasks.add_column(column, overflow="fold")
     for task in plan.tasks:
         level = "各级" if task.from_level is Level.BLUE else f"{task.from_level.colour}色"
-        tasks.add_row(
-            spoken_minutes(task.due_min), Text(task.role), Text(task.title), level, Text(task.detail)
-        )
+        tasks.add_row(said(task.due_min), Text(task.role), Text(task.title), level, Text(task.detail))
     console.print(tasks)
     say("首份声明底稿：")
     say(plan.statement)
@@ -145,7 +135,7 @@ def _show(console: Console, plan: Plan) -> None:
         say(f"法定时限（{COUNSEL}）：")
     for clock in plan.clocks:
         confirmed = f"{clock.confirmed_by}已确认" if clock.confirmed_by else "待法务确认"
-        say(f"  {spoken_minutes(clock.due_min)}  {clock.name}（{confirmed}）")
+        say(f"  {said(clock.due_min)}  {clock.name}（{confirmed}）")
         say(f"    触发：{clock.trigger}；出处：{clock.source}，{clock.verified_at} 查对")
     say("关闭条件：")
     for condition in plan.close_when:

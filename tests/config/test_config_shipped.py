@@ -241,3 +241,9 @@ def test_documentation_lists_every_field_and_no_other(heading: str) -> None:
 
 def test_documentation_lists_every_variable() -> None:
     assert set(VARIABLES) == set(re.findall(r"^\| `(YUJING_\w+)` \|", section("Environment"), re.M))
+
+
+@pytest.mark.parametrize("topic", TOPICS)
+def test_strategy_says_whose_responsibility_it_is(settings, topic: str) -> None:
+    strategy = settings.plans[settings.topic(topic).plan].strategy
+    assert any(word in strategy for word in ("无辜受害", "过失", "可以避免"))

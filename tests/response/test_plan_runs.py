@@ -13,6 +13,7 @@ from config.load import load
 from domain.alert import Change, Level
 from domain.errors import InputError
 from domain.incident import IncidentStatus
+from domain.local_time import said
 from domain.plan import TaskStatus
 from response import plans as running
 from response.incidents import Desk
@@ -104,3 +105,11 @@ def test_every_shipped_plan_can_run_at_every_level(alert, ledger) -> None:
             counts.append(len(ledger.plan_runs.find(incident=incident.id)[0].tasks))
         assert counts[0] >= 8 and counts[0] < counts[1] <= counts[2] == len(settings.plans[topic.plan].tasks)
         assert running.frozen_tasks(run.frozen) == settings.plans[topic.plan].tasks
+
+
+@pytest.mark.parametrize(
+    ("minutes", "words"),
+    [(5, "5 分钟"), (60, "1 小时"), (90, "90 分钟"), (1440, "24 小时"), (4320, "3 天"), (4380, "73 小时")],
+)
+def test_time_limits_are_said_as_people_say_them(minutes: int, words: str) -> None:
+    assert said(minutes) == words
