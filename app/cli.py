@@ -54,6 +54,7 @@ class LazyGroup(TyperGroup):
             return None
         module = importlib.import_module(f"app.commands.{COMMANDS[cmd_name]}")
         group: typer.Typer | None = getattr(module, "commands", None)
+        command: Any
         if group is not None:
             command = typer.main.get_group(group)
         else:

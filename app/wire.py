@@ -107,24 +107,25 @@ class App:
     def analyzer(self) -> Analyzer:
         """The classifier. Raises ``ModelError``."""
         from nlp.analyzer import Analyzer
-        from nlp.brands import BrandMatcher
+        from nlp.bundle import shipped
         from nlp.runtime import Runtime
         from nlp.stories import Stories
 
+        settings = self.settings
         return Analyzer(
-            runtime=Runtime.load(self.environment.model),
-            brands=BrandMatcher(self.settings.brands),
+            runtime=Runtime.load(self.environment.model or shipped()),
             segmenter=self.segmenter,
-            stories=Stories(self.home / "stories.sqlite3"),
-            about={source.id: source.brand for source in self.settings.sources if source.brand},
-            topics=self.settings.topics,
+            brands=settings.brands,
+            stories=self._open(Stories(self.home / "stories.sqlite3")),
+            about={source.id: source.brand for source in settings.sources if source.brand},
+            risk_words={word for topic in settings.topics for word in topic.words},
         )
 
     @cached_property
     def worker(self) -> Worker:
         """Inbox → classifier → posts."""
         from app.worker import Worker
-        from nlp.influence import influence
+        from nlp.analyzer import influence
 
         return Worker(inbox=self.inbox, posts=self.posts, assessor=lambda: self.analyzer, influence=influence)
 
