@@ -27,18 +27,32 @@ class Known:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Raised:
+    """A revision of an alert."""
+
+    alert: Alert
+    detector: str
+    """Detector of its lead signal."""
+
+    @property
+    def told(self) -> bool:
+        """Born or escalated: what a backtest prints and scores; updates and recoveries say nothing new."""
+        return self.alert.change in (Change.NEW, Change.ESCALATED)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Summary:
     """Scores; None where there is nothing to divide by, or no incidents were given."""
 
     alerts: int
-    """Episodes: alerts, however many revisions each had."""
+    """Alerts raised and escalations."""
     brand_weeks: float
     recall: float | None = None
-    """Incidents with a revision of an alert of their brand between start and end ÷ incidents."""
+    """Incidents with an alert of their brand raised or escalated between start and end ÷ incidents."""
     precision: float | None = None
-    """Episodes that touch an incident ÷ episodes."""
+    """Alerts raised or escalated in an incident or up to 6 h after it ÷ alerts (escalations are the same alert)."""
     median_delay_min: float | None = None
-    """From the start to the first such revision, over the incidents found."""
+    """From the start to the first of these, over the incidents found."""
     false_per_brand_week: float | None = None
 
 
@@ -50,15 +64,19 @@ def replay(
     topics: Sequence[Topic],
     rules: Rules,
     progress: Callable[[int, int], None] = lambda _done, _all: None,
-) -> Iterator[Alert]:
+) -> Iterator[Raised]:
     """Every revision that the watch makes, ticking through the whole table, in order of time."""
+    detectors: dict[str, str] = {}
     watch = Watch(
         posts=posts, ledger=ReplayLedger(), brands=brands, topics=topics, rules=rules, counts=counts
     )
     step = max(1, rules.detection.tick_min // 5)
     total = counts.end - counts.first
     for done, bucket in enumerate(range(counts.first + 1, counts.end + 1, step)):
-        yield from watch.tick(time_of(bucket)).alerts
+        tick = watch.tick(time_of(bucket))
+        detectors |= {signal.id: signal.detector for signal in tick.signals}
+        for alert in tick.alerts:
+            yield Raised(alert=alert, detector=detectors.get(alert.signals[0], "") if alert.signals else "")
         progress(min(total, (done + 1) * step), total)
 
 
@@ -67,27 +85,26 @@ def brand_weeks(counts: TableCounts) -> float:
     return len(counts.layout.brands) * (counts.end - counts.first) / (7 * PER_DAY)
 
 
-def summarise(revisions: Sequence[Alert], weeks: float, known: Sequence[Known] | None) -> Summary:
-    """Scores of a replay's revisions; those of recovery say nothing new and do not count as found."""
+def summarise(raised: Sequence[Raised], weeks: float, known: Sequence[Known] | None) -> Summary:
+    """Scores of a replay."""
     episodes: dict[str, list[Alert]] = {}
-    for revision in revisions:
-        if revision.change is not Change.RECOVERED:
-            episodes.setdefault(revision.id, []).append(revision)
+    told = [each.alert for each in raised if each.told]
+    for revision in told:
+        episodes.setdefault(revision.id, []).append(revision)
     if known is None:
-        return Summary(alerts=len(episodes), brand_weeks=weeks)
+        return Summary(alerts=len(told), brand_weeks=weeks)
     delays = []
     for incident in known:
         times = [
             revision.at
-            for each in episodes.values()
-            for revision in each
+            for revision in told
             if revision.brand == incident.brand and incident.start <= revision.at <= incident.end
         ]
         if times:
             delays.append((min(times) - incident.start).total_seconds() / 60)
     true = sum(any(_touches(revision, known) for revision in each) for each in episodes.values())
     return Summary(
-        alerts=len(episodes),
+        alerts=len(told),
         brand_weeks=weeks,
         recall=len(delays) / len(known) if known else None,
         precision=true / len(episodes) if episodes else None,

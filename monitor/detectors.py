@@ -194,11 +194,15 @@ def slow_burn(seen: Look, baseline: Baseline, window: Window, rules: Detection) 
     Only whole hours count; the state's CUSUM goes on over the hours that were not absorbed yet.
     """
     height, highs = baseline.cusum, list(baseline.cusum_high)
-    for hour in range(baseline.absorbed_until, seen.end - PER_HOUR + 1, PER_HOUR):
-        observed = window.part(hour, hour + PER_HOUR)[NEGATIVE].sum(axis=1)
-        mean = baseline.expect(hour, hour + PER_HOUR).mean[NEGATIVE].sum(axis=1)
-        height = np.maximum(height + baseline.cusum_step(observed, mean), 0.0)
-        highs.append(height)
+    first, hours = baseline.absorbed_until, max(0, seen.end - baseline.absorbed_until) // PER_HOUR
+    if hours:
+        until = first + hours * PER_HOUR
+        observed = window.part(first, until)[NEGATIVE].reshape(-1, hours, PER_HOUR).sum(axis=2)
+        mean = baseline.expect(first, until).mean[NEGATIVE].reshape(-1, hours, PER_HOUR).sum(axis=2)
+        steps = baseline.cusum_step(observed.T, mean.T)
+        for step in steps:
+            height = np.maximum(height + step, 0.0)
+            highs.append(height)
     earlier = np.max(highs[-1 - int(rules.new_high_hours) : -1], axis=0)
     trusted = np.repeat(baseline.hours >= rules.min_history_hours, baseline.layout.width)
     extra = np.full(baseline.layout.size, math.log(max(1, baseline.layout.width - 1)))

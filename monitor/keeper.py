@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import cast
 
 import numpy as np
 
 from config.settings import Baselines as Settings
 from monitor.baseline import Baseline
-from monitor.series import PER_DAY, PER_HOUR, POSTS, STEP_S, Counts, Layout, bucket_of
+from monitor.series import PER_DAY, PER_HOUR, POSTS, STEP_S, Counts, Layout
 from monitor.volume import VolumeDetector
 from store.ledger import States
 
 KIND, STAMP = "baseline", "baseline_stamp"
 _CHUNK = 7 * PER_DAY
 """Buckets read at once."""
+_SAVE_EVERY = 6 * PER_HOUR
+"""Buckets absorbed between two saves; what a kill loses is absorbed again from the counts."""
 
 
 class Keeper:
@@ -32,6 +33,7 @@ class Keeper:
         self._layout = layout
         self._settings = settings
         self._stamp: Mapping[str, object] = {}
+        self._saved_until = 0
         self.baseline = Baseline(layout, settings)
         self.volumes = [VolumeDetector(step_s=STEP_S) for _ in layout.brands]
 
@@ -46,10 +48,11 @@ class Keeper:
         if baseline is None or volumes is None:
             return False
         self.baseline, self.volumes, self._stamp = baseline, volumes, stamp or {}
+        self._saved_until = baseline.absorbed_until
         return True
 
     def advance(self, end: int) -> None:
-        """Absorb every whole hour that is older than ``reread_hours`` at bucket ``end``, and save.
+        """Absorb every whole hour that is older than ``reread_hours`` at bucket ``end``; save now and then.
 
         Without a stored state, or after a longer pause than ``rebuild_days``: rebuild.
         """
@@ -58,7 +61,8 @@ class Keeper:
             self.rebuild(end)
         elif self.baseline.absorbed_until < target:
             self._absorb(target)
-            self._save(str(self._stamp.get("rebuilt", "")))
+            if self.baseline.absorbed_until - self._saved_until >= _SAVE_EVERY:
+                self._save(str(self._stamp.get("rebuilt", "")))
 
     def rebuild(self, end: int) -> None:
         """Forget everything and learn the last ``rebuild_days`` from the stored counts."""
@@ -94,7 +98,8 @@ class Keeper:
         documents = self.baseline.documents()
         for brand, detector in zip(self._layout.brands, self.volumes, strict=True):
             documents[brand]["volume"] = detector.document()
-        self._stamp = {"until": self.baseline.absorbed_until, "rebuilt": rebuilt}
+        self._saved_until = self.baseline.absorbed_until
+        self._stamp = {"until": self._saved_until, "rebuilt": rebuilt}
         self._states.replace(KIND, documents)
         self._states.save(STAMP, {"stamp": dict(self._stamp)})
 
@@ -107,8 +112,3 @@ def _volumes(layout: Layout, documents: Mapping[str, Mapping[str, object]]) -> l
         ]
     except (KeyError, TypeError, ValueError):
         return None
-
-
-def newest_bucket(now: datetime) -> int:
-    """The bucket that ``now`` lies in: the first one that is not whole yet."""
-    return bucket_of(now)

@@ -101,8 +101,11 @@ def _part(rule: str, points: float, text: str) -> Reason:
 
 
 def _volume(finding: Finding, evidence: Evidence) -> Reason:
-    """25 = 15·min(1, A/12) + 10·min(1, log10(1 + engagement)/5)."""
-    points = 15 * min(1.0, finding.tail / 12) + 10 * min(1.0, math.log10(1 + evidence.engagement) / 5)
+    """25 = 15·min(1, A/12) + 10·min(1, log10(1 + engagement)/5); counts without posts: 25·min(1, A/12)."""
+    rarity = min(1.0, finding.tail / 12)
+    points = 25 * rarity
+    if evidence.posts:
+        points = 15 * rarity + 10 * min(1.0, math.log10(1 + evidence.engagement) / 5)
     text = f"1 小时负面 {finding.negatives:.0f} 条（平时 {usual_text(finding.usual)}），互动 {evidence.engagement} 次"
     return _part("volume", points, text)
 

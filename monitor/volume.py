@@ -50,13 +50,14 @@ class QuantileSketch:
 
     def quantile(self, q: float) -> float:
         """The q-quantile; 0 when empty."""
-        wanted, seen, last = (1 - q) * self.weight, 0.0, 0
-        for key in sorted(self.bins, reverse=True):
-            seen += self.bins[key]
-            last = key
-            if seen >= wanted:
-                break
-        return last / _BINS_PER_E
+        if not self.bins:
+            return 0.0
+        wanted, key = (1 - q) * self.weight, max(self.bins)
+        seen, lowest = self.bins[key], min(self.bins)
+        while seen < wanted and key > lowest:
+            key -= 1
+            seen += self.bins.get(key, 0.0)
+        return key / _BINS_PER_E
 
 
 WINDOWS_S = (900, 3600)

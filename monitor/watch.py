@@ -254,6 +254,7 @@ class Watch:
         posts = window.counts[POSTS, :: self._layout.width]
         ratios = volume_ratios(posts[:, -PER_HOUR:], scales)[:, -1]
         enough = seen.posts[:: self._layout.width] >= self._rules.detection.min_negatives
+        enough &= self._keeper.baseline.hours >= self._rules.detection.min_history_hours
         since = max(0, self._keeper.baseline.absorbed_until - window.first - PER_HOUR + 1)
         found = {}
         for brand in np.flatnonzero((ratios >= 1) & enough).tolist():

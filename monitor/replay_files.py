@@ -1,0 +1,152 @@
+"""Files of a replay: counts by bucket and brand (CSV), known incidents (JSON Lines)."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any, TextIO
+
+import numpy as np
+
+from domain.errors import InputError
+from domain.local_time import SHANGHAI
+from monitor.backtest import Known
+from monitor.replay_stores import TableCounts
+from monitor.series import NEGATIVE, POSTS, STEP_S, STORIES, Layout
+
+_COLUMNS = ("timestamp", "brand", "posts", "negative")
+_MOST_BUCKETS = 5 * 366 * 288
+"""Five years: a longer span is a wrong date, and would fill the memory."""
+Complain = Callable[[str], None]
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[TextIO]:
+    """A text file; what cannot be read is an ``InputError`` in one line."""
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            yield file
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: 不是 UTF-8 文本") from error
+
+
+def read_counts(path: Path, *, complain: Complain) -> TableCounts:
+    """Counts of a CSV with ``timestamp,brand,posts,negative``, one row a 5-minute bucket and brand.
+
+    A time without zone is Asia/Shanghai; rows of the same bucket add up. A row that cannot be read is told and
+    left out. Raises ``InputError`` when the file cannot be read at all.
+    """
+    rows: dict[str, list[tuple[int, float, float]]] = {}
+    with _opened(path) as file:
+        for number, row in _rows(path, file):
+            try:
+                brand, counted = _counted(row)
+            except (ValueError, OverflowError):
+                complain(f"{path} 第 {number} 行：读不出来（{','.join(row)[:80]}），略过")
+                continue
+            rows.setdefault(brand, []).append(counted)
+    if not rows:
+        raise InputError(f"{path}: 没有一行读得出来")
+    return _table(path, rows)
+
+
+def _rows(path: Path, file: TextIO) -> Iterator[tuple[int, list[str]]]:
+    reader = csv.reader(line.replace("\0", "") for line in file)
+    try:
+        header = [name.strip() for name in next(reader, [])]
+        if not header:
+            raise InputError(f"{path}: 空文件")
+        missing = [name for name in _COLUMNS if name not in header]
+        if missing:
+            raise InputError(f"{path}: 缺少列 {'、'.join(missing)}")
+        places = [header.index(name) for name in _COLUMNS]
+        for row in reader:
+            if row:
+                yield reader.line_num, [row[place].strip() if place < len(row) else "" for place in places]
+    except csv.Error as error:
+        raise InputError(f"{path} 第 {reader.line_num} 行：不是 CSV：{error}") from error
+
+
+_zero = datetime(1970, 1, 1, tzinfo=SHANGHAI).timestamp()
+
+
+def _bucket(text: str) -> int:
+    at = datetime.fromisoformat(text)
+    if not 1990 <= at.year <= 2100:
+        raise ValueError(text)
+    if at.tzinfo is None:
+        # Asia/Shanghai had summer time until 1991 only; timestamp() by zone would cost most of the reading.
+        return int(((at - datetime(1970, 1, 1)).total_seconds() + _zero) // STEP_S)  # noqa: DTZ001
+    return int(at.timestamp() // STEP_S)
+
+
+def _counted(row: list[str]) -> tuple[str, tuple[int, float, float]]:
+    """Brand, and (bucket, posts, negative). Raises ``ValueError``."""
+    stamp, brand, posts, negative = row
+    counted, bad = _count(posts), _count(negative)
+    if not brand or bad > counted:
+        raise ValueError("no brand, or more negatives than posts")
+    return brand, (_bucket(stamp), counted, bad)
+
+
+def _count(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value) or value < 0:
+        raise ValueError(text)
+    return value
+
+
+def _table(path: Path, rows: dict[str, list[tuple[int, float, float]]]) -> TableCounts:
+    layout = Layout(brands=tuple(sorted(rows)), topics=())
+    first = min(row[0] for each in rows.values() for row in each)
+    end = max(row[0] for each in rows.values() for row in each) + 1
+    if end - first > _MOST_BUCKETS:
+        raise InputError(f"{path}: 时间跨度超过五年，请检查 timestamp")
+    counts = np.zeros((3, layout.size, end - first))
+    for index, brand in enumerate(layout.brands):
+        table = np.array(rows[brand])
+        at = table[:, 0].astype(np.int64) - first
+        np.add.at(counts[POSTS, index], at, table[:, 1])
+        np.add.at(counts[NEGATIVE, index], at, table[:, 2])
+    counts[STORIES] = counts[NEGATIVE]
+    return TableCounts(layout=layout, first=first, counts=counts)
+
+
+def read_incidents(path: Path, *, complain: Complain) -> list[Known]:
+    """Incidents of a JSONL file with ``brand``, ``start``, ``end``; a time without zone is Asia/Shanghai.
+
+    Raises ``InputError`` when the file cannot be read or holds not one incident.
+    """
+    found = []
+    with _opened(path) as file:
+        for number, line in enumerate(file, start=1):
+            if not line.strip():
+                continue
+            try:
+                found.append(_incident(json.loads(line)))
+            except (ValueError, KeyError, TypeError, RecursionError, OverflowError):
+                complain(f"{path} 第 {number} 行：不是 {{brand,start,end}}，略过")
+    if not found:
+        raise InputError(f"{path}: 没有一条读得出来的事件")
+    return found
+
+
+def _incident(row: Any) -> Known:
+    start, end = _moment(row["start"]), _moment(row["end"])
+    if not isinstance(row["brand"], str) or end < start:
+        raise ValueError("brand or order")
+    return Known(brand=row["brand"], start=start, end=end)
+
+
+def _moment(text: object) -> datetime:
+    if not isinstance(text, str):
+        raise TypeError("a time is text")
+    at = datetime.fromisoformat(text)
+    return at if at.tzinfo else at.replace(tzinfo=SHANGHAI)
