@@ -108,7 +108,12 @@ def test_fault_is_found_where_it_is(
     assert problem.suggestion == suggestion
     if key not in ELSEWHERE:
         assert problem.line == line
-    with pytest.raises(ConfigError, match="yaml"):
+
+
+def test_nothing_is_loaded_from_a_faulty_folder(folder: Path, edit) -> None:
+    edit("routes.yaml", "level: yellow", "level: yelow")
+    edit("service.yaml", "retention_days: 180", "retention_days: 0")
+    with pytest.raises(ConfigError, match=r"routes\.yaml:\d+: routes\[0\]\.level.*另有 1 处问题"):
         load(folder)
 
 

@@ -75,7 +75,7 @@ def mutate(text: str, chance: random.Random) -> str:
     return text
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(seed=st.integers(0, 2**32), file=st.sampled_from(FILES))
 def test_mutated_file_never_breaks_the_reader(folder: Path, seed: int, file: Path) -> None:
     original = (shipped() / file).read_bytes()
@@ -124,7 +124,7 @@ KEYS = [
 ]
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(file=st.sampled_from(FILES), value=st.dictionaries(st.sampled_from(KEYS), YAML, max_size=4))
 def test_any_shape_of_values_is_problems(folder: Path, file: Path, value: dict[str, object]) -> None:
     import yaml
