@@ -1,0 +1,292 @@
+"""What every store of posts promises, one case at a time."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from domain.assessment import EntityJudgement, Sentiment, Stance, TopicJudgement
+from domain.errors import UsageError
+from domain.post import Engagement
+from store.posts import Posts, Query, Sort
+
+HOUR = timedelta(hours=1)
+NEGATIVE, NEUTRAL, POSITIVE = Sentiment.NEGATIVE, Sentiment.NEUTRAL, Sentiment.POSITIVE
+
+
+def ids(page) -> list[str]:
+    return [each.post.native_id for each in page.found]
+
+
+def test_a_judged_post_comes_back_as_it_was_put(posts: Posts, post, judged) -> None:
+    one = judged(post(), topics=("withdrawal",), keywords=("提现",), decisive=("不了",), story="s", ad=True)
+    posts.put([one])
+    assert posts.get(one.post.id) == one
+    assert posts.known([one.post.id, "unknown"]) == {one.post.id: one}
+    assert posts.get("unknown") is None
+    assert (posts.size(), posts.sources()) == (1, {"weibo-search": 1})
+
+
+def test_putting_twice_changes_nothing(posts: Posts, post, judged, now) -> None:
+    one = judged(post(), topics=("withdrawal",))
+    posts.put([one, one])
+    before = posts.search(Query(text="提现")), posts.counts(since=now - HOUR, until=now + HOUR, step_s=300)
+    posts.put([one])
+    assert before == (
+        posts.search(Query(text="提现")),
+        posts.counts(since=now - HOUR, until=now + HOUR, step_s=300),
+    )
+    assert before[0].total == posts.size() == before[1][0].posts == 1
+
+
+def test_the_first_date_stays_and_newer_words_and_counters_replace(posts: Posts, post, judged, now) -> None:
+    posts.put([judged(post())])
+    later = post(
+        text="改口 了",
+        published_at=now + HOUR,
+        date_only=True,
+        fetched_at=now + HOUR,
+        engagement=Engagement(likes=5),
+    )
+    posts.put([judged(later, brands={"yunqiao": (POSITIVE, 0.1)})])
+    stored = posts.get(later.id)
+    assert (stored.post.published_at, stored.post.date_only) == (now, False)
+    assert (stored.post.text, stored.post.engagement.likes) == ("改口 了", 5)
+    assert posts.search(Query(text="提现")).total == 0
+    assert posts.search(Query(text="改口", brand="yunqiao", sentiment=POSITIVE)).total == 1
+    assert posts.search(Query(brand="yunqiao", sentiment=NEGATIVE)).total == 0
+    assert posts.engagement(later.id) == [(now, Engagement()), (now + HOUR, Engagement(likes=5))]
+
+
+def test_an_older_copy_changes_nothing_and_a_new_judgement_does(posts: Posts, post, judged, now) -> None:
+    posts.put([judged(post(fetched_at=now + HOUR))])
+    posts.put([judged(post(text="旧的", engagement=Engagement(likes=9)))])
+    assert posts.get(post().id).post.text == post().text
+    assert posts.engagement(post().id) == [(now + HOUR, Engagement())]
+    posts.put([judged(post(fetched_at=now + HOUR), model="m2", brands={"other": (NEGATIVE, 0.9)})])
+    assert posts.get(post().id).assessment.model == "m2"
+    assert posts.brands(since=now, until=now + HOUR) == ["other"]
+
+
+def test_engagement_is_kept_when_it_differs(posts: Posts, post, judged, now) -> None:
+    for hour, likes in enumerate((0, 0, 3, 3, 0)):
+        posts.put([judged(post(fetched_at=now + hour * HOUR, engagement=Engagement(likes=likes)))])
+    assert posts.engagement(post().id) == [
+        (now, Engagement()),
+        (now + 2 * HOUR, Engagement(likes=3)),
+        (now + 4 * HOUR, Engagement()),
+    ]
+    assert posts.engagement("unknown") == []
+
+
+def test_a_nonsense_counter_does_not_stop_the_batch(posts: Posts, post, judged) -> None:
+    posts.put([judged(post(engagement=Engagement(likes=10**30)))])
+    assert posts.get(post().id).post.engagement.likes == 10**30
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("提现", ["2", "1"]),
+        ("提现 云桥", ["1"]),
+        ('"云桥 提现"', ["1"]),
+        ("“云桥 提现”", ["1"]),
+        ('"提现 云桥"', []),
+        ("不存在", []),
+        ("app", ["2"]),
+        ("ＡＰＰ", ["2"]),
+        ("！！", []),
+        ("C++", ["3"]),
+        ("c", []),
+        ("😀", ["3"]),
+        ("NOT", ["3"]),
+        ("3.15", ["3"]),
+        ("\"d'or", None),
+        ("", ["3", "2", "1"]),
+        ("  ", ["3", "2", "1"]),
+    ],
+)
+def test_words_and_phrases(posts: Posts, post, judged, now, text: str, found: list[str] | None) -> None:
+    posts.put(
+        [
+            judged(post("1", "云桥 提现 ， 不了")),
+            judged(post("2", "APP 提现", published_at=now + HOUR)),
+            judged(post("3", "c++ 😀 not 3.15 d'or", published_at=now + 2 * HOUR)),
+        ]
+    )
+    if found is None:
+        with pytest.raises(UsageError):
+            posts.search(Query(text=text))
+    else:
+        assert ids(posts.search(Query(text=text))) == found
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a OR b",
+        "tokens:提现",
+        "提现*",
+        "NEAR(提现 云桥)",
+        "^提现",
+        "{tokens}",
+        "-提现",
+        "提现)",
+        "'; DROP TABLE posts; --",
+        "\x00",
+        "\ud800",
+        "%",
+    ],
+)
+@pytest.mark.parametrize("sort", list(Sort))
+def test_what_people_type_is_never_syntax(posts: Posts, post, judged, text: str, sort: Sort) -> None:
+    posts.put([judged(post("1", "提现 云桥"))])
+    page = posts.search(Query(text=text, sort=sort, brand=text, topic=text, source=text, story=text))
+    assert page.total == 0
+    assert posts.search(Query(text=text, sort=sort)).total == 0
+    assert posts.size() == 1
+
+
+def test_title_is_searched_too(posts: Posts, post, judged) -> None:
+    posts.put([judged(post("1", "正文", title="标题"))])
+    assert ids(posts.search(Query(text="标题 正文"))) == ["1"]
+
+
+def test_relevance_puts_the_closest_first(posts: Posts, post, judged) -> None:
+    posts.put([judged(post(str(n), "提现 " + "别的 " * n)) for n in range(5)])
+    page = posts.search(Query(text="提现", sort=Sort.RELEVANCE, limit=3))
+    assert (page.total, ids(page)) == (5, ["0", "1", "2"])
+    rest = posts.search(Query(text="提现", sort=Sort.RELEVANCE, limit=3, after=page.next))
+    assert (ids(rest), rest.next) == (["3", "4"], "")
+
+
+def test_pages_hold_while_posts_arrive(posts: Posts, post, judged, now) -> None:
+    posts.put([judged(post(str(n), published_at=now - n * HOUR)) for n in range(5)])
+    first = posts.search(Query(limit=2))
+    posts.put([judged(post("new", published_at=now + HOUR))])
+    second = posts.search(Query(limit=2, after=first.next))
+    assert ids(first) + ids(second) == ["0", "1", "2", "3"]
+
+
+@pytest.mark.parametrize(
+    "query", [{"limit": 0}, {"limit": -1}, {"limit": 10**9}, {"after": "x"}, {"after": "W10"}, {"after": "é"}]
+)
+def test_an_unreadable_query_is_refused(posts: Posts, query: dict) -> None:
+    with pytest.raises(UsageError):
+        posts.search(Query(**query))
+
+
+def test_sentiment_is_towards_the_brand_asked_for(posts: Posts, post, judged) -> None:
+    posts.put(
+        [judged(post("1"), brands={"yunqiao": (NEGATIVE, 0.9), "other": (POSITIVE, 0.1)}, sentiment=NEUTRAL)]
+    )
+    assert posts.search(Query(brand="yunqiao", sentiment=NEGATIVE)).total == 1
+    assert posts.search(Query(brand="other", sentiment=POSITIVE)).total == 1
+    assert posts.search(Query(brand="other", sentiment=NEGATIVE)).total == 0
+    assert posts.search(Query(sentiment=NEUTRAL)).total == 1
+    assert posts.search(Query(sentiment=NEGATIVE)).total == 0
+
+
+def test_two_names_of_one_brand_count_once_at_the_worse(posts: Posts, post, judged, now) -> None:
+    one = judged(post("1"))
+    entity = EntityJudgement(name="云桥", brand="yunqiao", sentiment=POSITIVE, probability=0.9, negative=0.0)
+    again = TopicJudgement(id="w", stance=Stance.DENY, probability=0.3)
+    assessment = replace(
+        one.assessment,
+        entities=(entity, *one.assessment.entities, entity),
+        topics=(replace(again, stance=Stance.ASSERT), again),
+    )
+    posts.put([replace(one, assessment=assessment)])
+    rows = posts.counts(since=now, until=now + HOUR, step_s=300)
+    assert [(row.topic, row.posts, row.negative, row.negative_sum) for row in rows] == [
+        ("", 1, 1, 0.9),
+        ("w", 1, 1, 0.9),
+    ]
+
+
+def test_counts_by_bucket_brand_and_topic(posts: Posts, post, judged, now) -> None:
+    minute = timedelta(minutes=1)
+    posts.put(
+        [
+            judged(post("1"), topics=("w", "x"), story="s"),
+            judged(post("2", published_at=now + 4 * minute), topics=("w",), story="s"),
+            judged(post("3", published_at=now + 4 * minute), brands={"yunqiao": (POSITIVE, 0.05)}),
+            judged(post("4", published_at=now + 5 * minute), brands={}),
+            judged(post("5", published_at=now, date_only=True)),
+            judged(post("6", published_at=now + HOUR)),
+        ]
+    )
+    rows = posts.counts(since=now, until=now + HOUR, step_s=300)
+    assert [
+        (
+            row.bucket,
+            row.brand,
+            row.topic,
+            row.posts,
+            row.negative,
+            row.positive,
+            row.stories,
+            row.negative_stories,
+        )
+        for row in rows
+    ] == [
+        (now, "yunqiao", "", 3, 2, 1, 2, 1),
+        (now, "yunqiao", "w", 2, 2, 0, 1, 1),
+        (now, "yunqiao", "x", 1, 1, 0, 1, 1),
+    ]
+    assert rows[0].negative_sum == pytest.approx(1.85)
+    assert [row.topic for row in posts.counts(since=now, until=now + HOUR, step_s=60, topics=False)] == [
+        "",
+        "",
+    ]
+    assert posts.counts(since=now, until=now + HOUR, step_s=300, brands=["other"]) == []
+    assert posts.counts(since=now, until=now + HOUR, step_s=300, platform="guba") == []
+    with pytest.raises(UsageError):
+        posts.counts(since=now, until=now + HOUR, step_s=0)
+
+
+def test_top_takes_one_post_of_a_story(posts: Posts, post, judged, now) -> None:
+    posts.put([judged(post(str(n)), story="s", influence=float(n), topics=("w",)) for n in range(3)])
+    posts.put([judged(post("9"), story="t", influence=1.5)])
+    posts.put([judged(post("p"), brands={"yunqiao": (POSITIVE, 0.1)}, influence=20.0)])
+    when = {"since": now, "until": now + HOUR}
+    assert [each.post.native_id for each in posts.top(brand="yunqiao", **when)] == ["2", "9"]
+    assert [each.post.native_id for each in posts.top(brand="yunqiao", per_story=2, **when)] == [
+        "2",
+        "9",
+        "1",
+    ]
+    assert [each.post.native_id for each in posts.top(brand="yunqiao", topic="w", **when)] == ["2"]
+    assert [each.post.native_id for each in posts.top(brand="yunqiao", sentiment=None, limit=1, **when)] == [
+        "p"
+    ]
+    assert posts.top(brand="yunqiao", since=now - HOUR, until=now) == []
+
+
+def test_forgetting_keeps_the_evidence(posts: Posts, post, judged, now) -> None:
+    posts.put([judged(post(str(n), published_at=now - n * HOUR)) for n in range(1200)])
+    kept = [post("700").id, post("0").id]
+    assert posts.forget(before=now - HOUR, keep=kept) == 1197
+    assert posts.forget(before=now - HOUR, keep=kept) == 0
+    assert sorted(ids(posts.search(Query(text="提现")))) == ["0", "1", "700"]
+    assert posts.engagement(post("5").id) == []
+    posts.put([judged(post("5"))])
+    assert posts.size() == posts.search(Query(text="提现")).total == 4
+
+
+def test_a_batch_is_stored_wholly_or_not_at_all(posts: Posts, post, judged, now) -> None:
+    posts.put([])
+    with pytest.raises(Exception, match=r".+"):
+        posts.put([judged(post("1")), judged(post("2"), influence=object())])
+    assert posts.size() == posts.search(Query(text="提现")).total == 0
+
+
+def test_what_no_store_can_hold_is_replaced(posts: Posts, post, judged) -> None:
+    hostile = judged(post("1", "坏\x00 \ud800字", title="\udfff"), topics=("t\x00",), story="\ud800")
+    posts.put([hostile, judged(post("2"))])
+    assert posts.get(hostile.post.id).post.text == "坏\ufffd \ufffd字"
+    assert posts.size() == 2
+    assert ids(posts.search(Query(topic="t\x00"))) == ["1"]
+    assert ids(posts.search(Query(story="\ud800"))) == ["1"]
