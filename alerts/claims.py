@@ -20,7 +20,7 @@ from store.posts import Judged
 
 LONGEST = 40
 """Characters of a claim."""
-SHORTEST = 6
+SHORTEST = 4
 VOCABULARY = 40
 """Shared words looked at."""
 
