@@ -19,14 +19,17 @@ def service_jobs(app: App) -> list[Job]:
     return [*crawl_jobs(app), tick_job(app), retention_job(app)]
 
 
-def crawl_jobs(app: App) -> list[Job]:
-    """One job for each rhythm: sources that are due together share one process (docs/decisions/005)."""
+def crawl_jobs(app: App, *, quiet: bool = False) -> list[Job]:
+    """One job for each rhythm: sources that are due together share one process (docs/decisions/005).
+
+    ``quiet`` drops the outcomes that a crawl prints; they are in the ledger too.
+    """
     groups: dict[int, list[Source]] = defaultdict(list)
     for source in app.settings.sources:
         if source.enabled:
             groups[source.every_min].append(source)
     return [
-        Job(name=f"crawl-{minutes}min", run=_crawling(app, sources), every_s=minutes * 60)
+        Job(name=f"crawl-{minutes}min", run=_crawling(app, sources, quiet), every_s=minutes * 60)
         for minutes, sources in sorted(groups.items())
     ]
 
@@ -35,13 +38,15 @@ class CrawlFailed(Exception):
     """The crawl process ended badly; its sources' recorded outcomes say why."""
 
 
-def _crawling(app: App, sources: Sequence[Source]):  # type: ignore[no-untyped-def]
+def _crawling(app: App, sources: Sequence[Source], quiet: bool):  # type: ignore[no-untyped-def]
     command = [sys.executable, "-m", "app", "crawl", *(source.id for source in sources)]
     # Each source has its own limit inside of the process; the margin covers starting and stopping.
     timeout = max(source.limit_s for source in sources) + 60
 
     def run() -> None:
-        code = run_process(command, timeout_s=timeout, env={**os.environ, VARIABLE: str(app.clock)})
+        code = run_process(
+            command, timeout_s=timeout, env={**os.environ, VARIABLE: str(app.clock)}, quiet=quiet
+        )
         if code:
             raise CrawlFailed(f"抓取进程退出代码 {code}；运行 yujing status 看每个数据源的结果")
 
@@ -63,7 +68,12 @@ def retention_job(app: App) -> Job:
     """Delete raw text that is too old, except the evidence of incidents that are still open."""
 
     def run() -> None:
-        held = [alert for incident in app.ledger.incidents.find() if incident.status.open for alert in incident.alerts]
+        held = [
+            alert
+            for incident in app.ledger.incidents.find()
+            if incident.status.open
+            for alert in incident.alerts
+        ]
         found = (app.ledger.alerts.get(id_) for id_ in held)
         evidence = [post for alert in found if alert for post in alert.posts]
         before = app.clock.now() - timedelta(days=app.settings.service.retention_days)

@@ -147,13 +147,21 @@ class Scheduler:
             self._on_error(job.name, error)
 
 
-def run_process(command: Sequence[str], *, timeout_s: float, env: Mapping[str, str]) -> int:
-    """Run a command in a process group of its own and return its exit code.
+def run_process(
+    command: Sequence[str], *, timeout_s: float, env: Mapping[str, str], quiet: bool = False
+) -> int:
+    """Run a command in a process group of its own and return its exit code; ``quiet`` drops its stdout.
 
     After ``timeout_s`` the whole group is asked to end and, five seconds later, killed: 124 then, as of
     ``timeout(1)``. Raises ``OSError`` when the command cannot be started.
     """
-    process = subprocess.Popen(list(command), env=dict(env), start_new_session=True, stdin=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        list(command),
+        env=dict(env),
+        start_new_session=True,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL if quiet else None,
+    )
     with _lock:
         _running.add(process)
     try:

@@ -11,6 +11,7 @@ from domain.source_run import SourceRun
 from store.ledger import SourceRuns
 
 _SILENT_RUNS = 6
+_USUAL_RUNS = 3
 _SILENT_FOR = timedelta(hours=3)
 _DUE_POSTS = 30
 _HISTORY = 300
@@ -55,7 +56,7 @@ def flatline(history: Sequence[SourceRun]) -> tuple[datetime, float] | None:
     """Since when a source is silent against its own usual, and how many posts were due; None when it is not.
 
     ``history``: newest first. Silent: at least six crawls over three hours without a new post, in which the
-    median of its earlier crawls would have brought 30. The median, so that one large first crawl is not the usual.
+    median of its earlier crawls, at least three, would have brought 30: one large first crawl is not the usual.
     """
     silent = 0
     for run in history:
@@ -63,7 +64,7 @@ def flatline(history: Sequence[SourceRun]) -> tuple[datetime, float] | None:
             break
         silent += 1
     earlier = [run.new for run in history[silent:]]
-    if silent < _SILENT_RUNS or not earlier:
+    if silent < _SILENT_RUNS or len(earlier) < _USUAL_RUNS:
         return None
     since = history[silent].ended_at
     due = statistics.median(earlier) * silent

@@ -12,7 +12,7 @@ class Crawls:
     """All sources of a run have one rhythm, so one job crawls them all in one process."""
 
     def __init__(self, app: App, most: int) -> None:
-        (self.job,) = crawl_jobs(app)
+        (self.job,) = crawl_jobs(app, quiet=True)
         self._app, self._most = app, most
         self.count = 0
         """Processes started so far."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from dataclasses import replace
@@ -41,6 +42,8 @@ class Play:
         """Play to the present. Raises ``YujingError`` when the service itself failed."""
         narrator, clock = self._narrator, self._app.clock
         narrator.stage(f"上演：时间加快到 {clock.rate:.0f} 倍，抓取、研判、检测、投递照常运转")
+        # Jobs that are late in compressed time are put off; that is what they are told to do, and no news.
+        logging.getLogger("apscheduler").setLevel(logging.ERROR)
         began, start = time.monotonic(), clock.now()
         scheduler = Scheduler(self._jobs(), rate=clock.rate, on_error=self._failed)
         scheduler.start()
@@ -64,11 +67,17 @@ class Play:
     def _jobs(self) -> list[Job]:
         app, breath = self._app, BREATH_S * self._app.clock.rate
         return [
-            replace(self._crawls.job, run=lambda: self._crawls.run(spare=1)),
+            replace(self._crawls.job, run=self._crawl),
             tick_job(app),
             Job(name="work", run=self._work, every_s=breath),
-            Job(name="deliver", run=lambda: app.deliverer.deliver(app.clock.now()), every_s=breath),
+            Job(name="deliver", run=self._deliver, every_s=breath),
         ]
+
+    def _crawl(self) -> None:
+        self._crawls.run(spare=1)  # one is kept for the last look
+
+    def _deliver(self) -> None:
+        self._app.deliverer.deliver(self._app.clock.now())
 
     def _work(self) -> None:
         with self._working:
@@ -82,7 +91,7 @@ class Play:
         now = app.clock.now()
         app.watch.tick(now)
         app.handle_alerts(now, wait=False)
-        app.deliverer.deliver(app.clock.now())
+        self._deliver()
         self._tell()
 
     def _failed(self, job: str, error: BaseException) -> None:

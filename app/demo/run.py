@@ -161,6 +161,9 @@ def _environment(home: Path, smtp: str, clock: Clock) -> Iterator[Mapping[str, s
             VARIABLE: str(clock),
         }
     )
+    if os.environ.pop("PYTHONDONTWRITEBYTECODE", ""):
+        # Thirty crawls would compile Scrapy thirty times; its compiled form goes into our own folder instead.
+        os.environ["PYTHONPYCACHEPREFIX"] = str(home / "pycache")
     try:
         yield os.environ
     finally:
