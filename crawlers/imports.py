@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -67,7 +67,7 @@ def import_files(
     for path in paths:
         one = _File(path, inbox, seen, columns, rejects, secret, now, say, summary)
         try:
-            for row in read_rows(path):
+            for row in read_rows(path, needs=columns.get("text", "text")):
                 one.take(row)
                 if summary.read % BATCH == 0:
                     progress(BATCH)
@@ -167,8 +167,10 @@ class _File:
             mark = Mark.read(known[id_]) if id_ in known else None
             self._sum.duplicate += id_ in known
             self._sum.imported += id_ not in known
-            if mark is None or mark.engagement != post.engagement:
+            if mark is None:
                 put.append(post)
+            elif mark.engagement != post.engagement:
+                put.append(replace(post, published_at=mark.first))
         if put:
             self._inbox.put(put, now=self._now)
             marks = {p.id: str(Mark(first=p.published_at, engagement=p.engagement)) for p in put}

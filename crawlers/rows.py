@@ -43,16 +43,16 @@ class Row:
     """The line itself (its beginning), for a row with an error."""
 
 
-def read_rows(path: Path) -> Iterator[Row]:
-    """Rows of a file, in order.
+def read_rows(path: Path, *, needs: str) -> Iterator[Row]:
+    """Rows of a file, in order; ``needs`` is the column without which a CSV is of no use.
 
     Raises ``InputError`` (one line, naming the file) when the file cannot be opened or goes on unreadably:
-    missing, a directory, no permission, broken gzip, a gzip bomb, UTF-16, a CSV without a header.
+    missing, a directory, no permission, broken gzip, a gzip bomb, UTF-16, a CSV without that column.
     """
     try:
         with path.open("rb") as raw:
             lines = _Lines(_unpacked(path, raw), path)
-            yield from _csv_rows(lines, path) if _is_csv(path, lines.head) else _json_rows(lines)
+            yield from _csv_rows(lines, path, needs) if _is_csv(path, lines.head) else _json_rows(lines)
     except IsADirectoryError as error:
         raise InputError(f"{path}：是目录，不是文件") from error
     except FileNotFoundError as error:
@@ -172,7 +172,7 @@ def _json_row(number: int, line: bytes) -> Row:
 # --- CSV ---------------------------------------------------------------------------------------------------
 
 
-def _csv_rows(lines: _Lines, path: Path) -> Iterator[Row]:
+def _csv_rows(lines: _Lines, path: Path, needs: str) -> Iterator[Row]:
     rows = _assembled(lines)
     first = next((row for row in rows if row[1] is None or row[1].strip()), None)
     if first is None:
@@ -184,6 +184,10 @@ def _csv_rows(lines: _Lines, path: Path) -> Iterator[Row]:
     header = [name.strip() for name in next(csv.reader([text], delimiter=delimiter), [])]
     if len(set(header)) < len(header):
         raise InputError(f"{path}：表头里有重名的列")
+    if needs not in header:
+        raise InputError(
+            f"{path}：表头里没有 {needs} 列（有：{'、'.join(header)[:200]}），可用 --map text=列名 指定"
+        )
     for number, text in rows:
         if text is None:
             yield _broken(number, "引号不成对、编码无法识别，或一行过长", "")

@@ -49,6 +49,7 @@ def crawl(
 
     for noisy in ("scrapy", "twisted", "asyncio", "protego", "trafilatura", "htmldate", "courlan"):
         logging.getLogger(noisy).setLevel(logging.CRITICAL + 1)
+    _mute_twisted()
     process = AsyncCrawlerProcess(_common(sources, backoff_s, user_agent))
     watches = []
     for source in sources:
@@ -76,6 +77,13 @@ def crawl(
         if watch.intake.failure:
             raise StoreError(f"来源 {watch.source.id}：{watch.intake.failure}", permanent=False)
     return runs
+
+
+def _mute_twisted() -> None:
+    """Twisted prints failures of its own to stderr as long as nobody observes it; outcomes say what matters."""
+    from twisted.logger import globalLogBeginner
+
+    globalLogBeginner.beginLoggingTo([], discardBuffer=True, redirectStandardIO=False)
 
 
 class Watch:
@@ -119,7 +127,7 @@ class Watch:
         self._crashes.append(f"程序出错：{type(error).__name__}: {error}")
 
     def _closed(self, spider: Any, reason: str) -> None:
-        outcome, detail = worst(spider.outcomes)
+        outcome, detail = worst(spider.came_to())
         if self.intake.failure:
             outcome, detail = Outcome.UNREACHABLE, f"存储失败：{self.intake.failure}"
         elif self._crashes:

@@ -95,11 +95,13 @@ class FeedSpider(SourceSpider):
         self._failed.append(outcome)
         return Harvest(drafts=(draft,), short=not final)
 
-    def closed(self, reason: str) -> None:
+    def came_to(self) -> list[tuple[Outcome, str]]:
         """Half of the articles missing is a source that does not see; single ones are accidents."""
+        articles = []
         if len(self._failed) >= 3 and len(self._failed) > self._had:
             outcome, detail = self._failed[0]
-            self.outcomes.append((outcome, f"{len(self._failed)} 篇正文未取到：{detail}"))
+            articles = [(outcome, f"{len(self._failed)} 篇正文未取到：{detail}")]
+        return [*super().came_to(), *articles]
 
 
 def _charset(response: Response) -> str:

@@ -51,6 +51,10 @@ class SourceSpider(scrapy.Spider):
         """What to do with the posts of a page; here: take them as they are."""
         yield Harvest(drafts=listing.drafts, rejects=listing.rejects)
 
+    def came_to(self) -> list[tuple[Outcome, str]]:
+        """What became of each page of a list, and why, once the crawl has ended."""
+        return self.outcomes
+
     # --- The walk ---
 
     async def start(self) -> AsyncIterator[Request]:

@@ -1,3 +1,4 @@
+# ruff: noqa: E501
 """Dates of Chinese pages: the table of forms, and what holds for any text."""
 
 from __future__ import annotations

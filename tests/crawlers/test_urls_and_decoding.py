@@ -1,3 +1,4 @@
+# ruff: noqa: E501
 """One spelling for one page; what may be fetched; bytes to text."""
 
 from __future__ import annotations
