@@ -36,7 +36,7 @@ def read_posts(
     """
     found: list[Named] = []
     waiting: list[tuple[Post, str]] = []
-    for row in read_rows(path, needs=("text",)):
+    for row in read_rows(path, needs="text"):
         try:
             values = _values(row)
             post = _post(values, secret=secret, now=now)

@@ -1,0 +1,361 @@
+"""The watch over real stores: a crisis is told once, calm is not, and nothing depends on luck."""
+
+from __future__ import annotations
+
+import importlib.util
+import random
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from config.settings import Brand, Limits, Source
+from domain.alert import Alert, AlertState, Change, Level
+from domain.assessment import Sentiment
+from domain.errors import StoreError
+from domain.post import Engagement, Tier
+from domain.source_run import Outcome, SourceRun
+from monitor.watch import Tick, Watch
+from store.ledger import Ledger
+from store.posts import Posts
+
+_spec = importlib.util.spec_from_file_location("monitor_scene", Path(__file__).with_name("conftest.py"))
+assert _spec is not None
+assert _spec.loader is not None
+scene = importlib.util.module_from_spec(_spec)
+sys.modules["monitor_scene"] = scene
+_spec.loader.exec_module(scene)
+
+NOW = scene.NOW
+Make = Callable[..., Watch]
+
+
+def run(watch: Watch, *, hours: float, start=NOW, step: int = 5) -> list[Alert]:
+    """Tick every ``step`` minutes; all revisions."""
+    found: list[Alert] = []
+    for minute in range(0, int(hours * 60) + 1, step):
+        found += watch.tick(start + timedelta(minutes=minute)).alerts
+    return found
+
+
+def everything(ledger: Ledger) -> list[Alert]:
+    return ledger.alerts.find(limit=1000)
+
+
+class TestCrisis:
+    def test_is_told_once_with_its_topic_level_and_onset(self, posts: Posts, ledger: Ledger, make_watch: Make) -> None:
+        posts.put([*scene.background(NOW + timedelta(hours=2)), *scene.crisis(NOW)])
+        revisions = run(make_watch(), hours=2)
+        born = [each for each in revisions if each.change is Change.NEW]
+        assert len(born) == 1
+        assert len(everything(ledger)) == 1
+        first = born[0]
+        assert first.brand == "yunqiao"
+        assert first.lead_topic == "withdrawal_difficulty"
+        assert (first.at - NOW) <= timedelta(minutes=30)
+        assert abs(first.onset - NOW) <= timedelta(minutes=20)
+        assert everything(ledger)[0].level >= Level.ORANGE
+        assert "过去" in first.explanation
+        assert "负面" in first.explanation
+
+    def test_numbers_of_the_alert_are_counts_of_stored_posts(self, posts: Posts, make_watch: Make) -> None:
+        posts.put([*scene.background(NOW + timedelta(hours=2)), *scene.crisis(NOW)])
+        for alert in run(make_watch(), hours=1):
+            rows = posts.counts(since=alert.at - timedelta(hours=1), until=alert.at, step_s=3600, topics=False)
+            hour = posts.counts(since=alert.at - timedelta(hours=1), until=alert.at, step_s=300, topics=False)
+            assert rows
+            assert alert.numbers["negatives"] == sum(row.negative for row in hour if row.brand == "yunqiao")
+
+    def test_recovers_after_six_quiet_hours_and_not_before(
+        self, posts: Posts, ledger: Ledger, make_watch: Make
+    ) -> None:
+        posts.put([*scene.background(NOW + timedelta(hours=14)), *scene.crisis(NOW)])
+        revisions = run(make_watch(), hours=14, step=15)
+        last = revisions[-1]
+        assert last.change is Change.RECOVERED
+        assert last.state is AlertState.RESOLVED
+        assert last.at - NOW >= timedelta(hours=6)
+        assert [each.state for each in everything(ledger)] == [AlertState.RESOLVED]
+
+    def test_levels_never_fall_while_it_is_open(self, posts: Posts, make_watch: Make) -> None:
+        posts.put([*scene.background(NOW + timedelta(hours=6)), *scene.crisis(NOW)])
+        levels = [each.level for each in run(make_watch(), hours=6, step=15)]
+        assert levels == sorted(levels)
+
+    def test_an_acknowledged_alert_stays_acknowledged(self, posts: Posts, ledger: Ledger, make_watch: Make) -> None:
+        posts.put([*scene.background(NOW + timedelta(hours=3)), *scene.crisis(NOW, minutes=120, count=80)])
+        watch = make_watch()
+        first = run(watch, hours=0.5)[0]
+        assert ledger.alerts.set_state(first.id, AlertState.ACKNOWLEDGED, expect=[AlertState.FIRING])
+        later = run(watch, hours=2, start=NOW + timedelta(minutes=35))
+        assert later
+        assert {each.id for each in later} == {first.id}
+        assert {each.state for each in later} == {AlertState.ACKNOWLEDGED}
+
+
+class TestCalm:
+    def test_quiet_days_raise_nothing(self, posts: Posts, ledger: Ledger, make_watch: Make) -> None:
+        posts.put(scene.background(NOW + timedelta(hours=24), days=14))
+        assert run(make_watch(), hours=24) == []
+
+    def test_a_positive_campaign_raises_nothing(self, posts: Posts, ledger: Ledger, make_watch: Make) -> None:
+        posts.put(scene.background(NOW + timedelta(hours=4), days=14))
+        rng = random.Random(3)
+        posts.put(
+            [
+                scene.judged(
+                    f"praise-{n}",
+                    NOW + timedelta(minutes=rng.uniform(0, 180)),
+                    sentiment=Sentiment.NEGATIVE if rng.random() < 0.04 else Sentiment.POSITIVE,
+                )
+                for n in range(120)
+            ]
+        )
+        assert run(make_watch(), hours=4) == []
+        assert {signal.detector for signal in ledger.signals.since(NOW, brand="yunqiao")} == {"volume"}
+
+    def test_a_competitor_is_counted_not_alerted(self, posts: Posts, make_watch: Make) -> None:
+        posts.put([replace_brand(each, "other") for each in [*scene.background(NOW), *scene.crisis(NOW)]])
+        assert run(make_watch(), hours=2, step=15) == []
+
+
+class TestColdStart:
+    @pytest.mark.parametrize(("count", "alerts"), [(2, 0), (4, 0), (9, 1)])
+    def test_a_brand_without_history(self, posts: Posts, make_watch: Make, count: int, alerts: int) -> None:
+        posts.put(scene.crisis(NOW, minutes=40, count=count))
+        found = [each for each in run(make_watch(), hours=1) if each.change is Change.NEW]
+        assert len(found) == alerts
+        assert all("数据不足" in each.explanation for each in found)
+
+    def test_copies_of_one_text_do_not_alarm_a_brand_without_history(self, posts: Posts, make_watch: Make) -> None:
+        posts.put([scene.judged(n, NOW + timedelta(minutes=n), story="same", author="one") for n in range(20)])
+        assert run(make_watch(), hours=1) == []
+
+
+class TestLate:
+    def test_a_post_that_arrives_after_the_crawl_still_counts(self, posts: Posts, make_watch: Make) -> None:
+        posts.put(scene.background(NOW + timedelta(hours=2)))
+        watch = make_watch(sources=[source("s", every_min=20)])
+        assert run(watch, hours=0.5) == []
+        posts.put(scene.crisis(NOW - timedelta(minutes=10), minutes=30, count=20))
+        assert [each.change for each in watch.tick(NOW + timedelta(minutes=45)).alerts] == [Change.NEW]
+
+    def test_what_arrives_hours_late_corrects_history_and_never_alerts(self, posts: Posts, make_watch: Make) -> None:
+        posts.put(scene.background(NOW + timedelta(hours=6)))
+        watch = make_watch(sources=[source("s", every_min=20)])
+        run(watch, hours=3, step=30)
+        posts.put(scene.crisis(NOW - timedelta(hours=1), minutes=60, count=60))
+        assert run(watch, hours=2, start=NOW + timedelta(hours=3)) == []
+
+
+class TestAgain:
+    def test_a_tick_run_twice_changes_nothing(self, posts: Posts, ledger: Ledger, make_watch: Make) -> None:
+        posts.put([*scene.background(NOW + timedelta(hours=2)), *scene.crisis(NOW)])
+        once = run(make_watch(), hours=1)
+        signals = ledger.signals.since(NOW)
+        assert run(make_watch(), hours=1) == []
+        assert ledger.signals.since(NOW) == signals
+        assert everything(ledger)[0] == once[-1]
+
+    def test_two_watchers_raise_one_alert(self, posts: Posts, ledger: Ledger, make_watch: Make) -> None:
+        posts.put([*scene.background(NOW + timedelta(hours=2)), *scene.crisis(NOW)])
+        one, two = make_watch(), make_watch()
+        found: list[Alert] = []
+        for minute in range(0, 65, 5):
+            now = NOW + timedelta(minutes=minute)
+            found += [*one.tick(now).alerts, *two.tick(now).alerts]
+        assert len({each.id for each in found}) == 1
+        assert [each.revision for each in found] == list(range(1, len(found) + 1))
+
+    @pytest.mark.parametrize("repository", ["states", "signals", "alerts"])
+    @pytest.mark.parametrize("after", [False, True])
+    def test_killed_at_a_write_it_ends_where_it_would_have(
+        self, posts: Posts, ledger: Ledger, make_watch: Make, tmp_path: Path, repository: str, after: bool
+    ) -> None:
+        posts.put([*scene.background(NOW + timedelta(hours=2)), *scene.crisis(NOW)])
+        minute = 0
+        watch = make_watch(ledger=Dying(ledger, repository, after=after))
+        deaths = 0
+        while minute <= 60:
+            try:
+                watch.tick(NOW + timedelta(minutes=minute))
+            except StoreError:
+                deaths += 1
+                watch = make_watch(ledger=Dying(ledger, repository, after=after, lives=deaths))
+                continue
+            minute += 5
+        assert deaths > 0
+        from store.ledger import open_ledger
+
+        calm = open_ledger(f"sqlite:///{tmp_path}/undisturbed.sqlite3")
+        run(make_watch(ledger=calm), hours=1)
+        assert everything(ledger) == everything(calm)
+        calm.close()
+
+    def test_order_of_arrival_does_not_matter(self, tmp_path: Path, make_watch: Make) -> None:
+        from store.ledger import open_ledger
+        from store.posts import open_posts
+
+        rows = [*scene.background(NOW + timedelta(hours=1)), *scene.crisis(NOW)]
+        found = []
+        for seed in (1, 2):
+            random.Random(seed).shuffle(rows)
+            store = open_posts(f"sqlite:///{tmp_path}/p{seed}.sqlite3", segment=list)
+            book = open_ledger(f"sqlite:///{tmp_path}/l{seed}.sqlite3")
+            for start in range(0, len(rows), 400):
+                store.put(rows[start : start + 400])
+            found.append(run(make_watch(posts=store, ledger=book), hours=1, step=15))
+            store.close()
+            book.close()
+        assert found[0] == found[1]
+        assert found[0]
+
+
+class TestLimits:
+    def test_limits_alert_without_the_learned_gate(self, posts: Posts, make_watch: Make) -> None:
+        posts.put(scene.background(NOW + timedelta(hours=1)))
+        posts.put([scene.judged(n, NOW + timedelta(minutes=n * 5)) for n in range(4)])
+        limited = Brand(id="yunqiao", name="云桥金融", limits=Limits(volume=3))
+        found = run(make_watch(brands=[limited]), hours=0.5)
+        assert [each.change for each in found][:1] == [Change.NEW]
+        assert "超过设定上限 3 条" in found[0].explanation
+
+    def test_one_verified_post_on_a_red_topic(self, posts: Posts, make_watch: Make) -> None:
+        posts.put(scene.background(NOW + timedelta(hours=1)))
+        said = scene.judged(
+            "media", NOW, topics=("withdrawal_difficulty",), tier=Tier.CENTRAL_MEDIA, verified=True, platform="news"
+        )
+        posts.put([said])
+        limited = Brand(id="yunqiao", name="云桥金融", limits=Limits(verified_red=True))
+        found = run(make_watch(brands=[limited]), hours=0.25)
+        assert [each.change for each in found] == [Change.NEW]
+        assert found[0].level >= Level.ORANGE
+        assert run(make_watch(brands=[Brand(id="yunqiao", name="云桥金融")]), hours=0.25) == []
+
+
+class TestSources:
+    def test_a_blind_source_alerts_its_operator_and_marks_alerts(
+        self, posts: Posts, ledger: Ledger, make_watch: Make
+    ) -> None:
+        posts.put([*scene.background(NOW + timedelta(hours=2)), *scene.crisis(NOW)])
+        watch = make_watch(sources=[source("seeing"), source("blind")])
+        ledger.source_runs.record(crawl("seeing", NOW, Outcome.RESULTS))
+        ledger.source_runs.record(crawl("blind", NOW - timedelta(hours=2), Outcome.RESULTS))
+        ledger.source_runs.record(crawl("blind", NOW, Outcome.BLOCKED))
+        found = run(watch, hours=0.5)
+        operator = [each for each in found if each.source]
+        assert [(each.source, each.brand, each.level) for each in operator] == [("blind", "", Level.NONE)]
+        assert "被拦截" in operator[0].explanation
+        assert all(each.incomplete == ("blind",) for each in found if each.brand)
+        ledger.source_runs.record(crawl("blind", NOW + timedelta(minutes=31), Outcome.EMPTY))
+        ledger.source_runs.record(crawl("seeing", NOW + timedelta(minutes=31), Outcome.RESULTS))
+        after = watch.tick(NOW + timedelta(minutes=35))
+        assert [(each.source, each.change) for each in after.alerts if each.source] == [("blind", Change.RECOVERED)]
+
+    def test_an_alert_does_not_recover_while_a_source_is_blind(
+        self, posts: Posts, ledger: Ledger, make_watch: Make
+    ) -> None:
+        posts.put([*scene.background(NOW + timedelta(hours=14)), *scene.crisis(NOW)])
+        ledger.source_runs.record(crawl("blind", NOW, Outcome.RESULTS))
+        found = run(make_watch(sources=[source("blind")]), hours=14, step=30)
+        assert not [each for each in found if each.brand and each.change is Change.RECOVERED]
+
+    def test_a_flatline_is_blind_a_quiet_source_is_not(self, ledger: Ledger, make_watch: Make) -> None:
+        for number in range(60):
+            at = NOW - timedelta(minutes=10 * (60 - number))
+            silent = number >= 40
+            ledger.source_runs.record(crawl("busy", at, Outcome.RESULTS, new=0 if silent else 5))
+            ledger.source_runs.record(crawl("quiet", at, Outcome.RESULTS, new=int(number % 15 == 0 and not silent)))
+        tick = make_watch(sources=[source("busy"), source("quiet")]).tick(NOW)
+        assert [each.source for each in tick.alerts] == ["busy"]
+        assert "没有一条新帖" in tick.alerts[0].explanation
+
+
+def test_a_new_topic_of_the_same_brand_joins_by_posts_or_stands_alone(
+    posts: Posts, ledger: Ledger, make_watch: Make
+) -> None:
+    posts.put([*scene.background(NOW + timedelta(hours=2)), *scene.crisis(NOW)])
+    both = [
+        scene.judged(f"both-{n}", NOW + timedelta(minutes=30 + n), topics=("withdrawal_difficulty", "service_outage"))
+        for n in range(12)
+    ]
+    posts.put(both)
+    run(make_watch(), hours=1.5)
+    assert len(everything(ledger)) == 1
+
+
+def test_band_is_the_usual_and_empty_where_unknown(posts: Posts, make_watch: Make) -> None:
+    posts.put([*scene.background(NOW + timedelta(hours=2), days=14), *scene.crisis(NOW)])
+    watch = make_watch()
+    assert list(watch.band("yunqiao", "", NOW, NOW + timedelta(hours=3), 3600)) == []
+    watch.tick(NOW + timedelta(hours=2))
+    band = watch.band("yunqiao", "", NOW - timedelta(hours=22), NOW + timedelta(hours=2), 3600)
+    assert len(band) == 24
+    assert all(low <= mean <= high and low >= 0 for _, mean, low, high in band)
+    assert 0.2 < sum(mean for _, mean, _, _ in band) / 24 < 1.5  # 6 posts an hour, 12 % negative: 0.72
+    assert watch.band("other", "", NOW, NOW + timedelta(hours=3), 3600) == []
+    assert watch.band("nobody", "", NOW, NOW + timedelta(hours=3), 3600) == []
+
+
+def test_an_open_alert_escalates_on_reach_alone(posts: Posts, ledger: Ledger, make_watch: Make) -> None:
+    posts.put(scene.background(NOW + timedelta(hours=4)))
+    posts.put([scene.judged(f"c{n}", NOW + timedelta(minutes=n * 3), author="two") for n in range(12)])
+    watch = make_watch()
+    assert run(watch, hours=1)[-1].level < Level.ORANGE
+    far = scene.judged("far", NOW + timedelta(minutes=61), engagement=Engagement(reposts=20_000))
+    posts.put([far])
+    after = run(watch, hours=0.25, start=NOW + timedelta(minutes=65))
+    assert [each.change for each in after] == [Change.ESCALATED]
+    assert after[0].level is Level.ORANGE
+
+
+# ------------------------------------------------------------------------------------ pieces
+
+
+def replace_brand(judged, brand: str):
+    entities = tuple(replace(each, brand=brand, name=brand) for each in judged.assessment.entities)
+    return replace(judged, assessment=replace(judged.assessment, entities=entities))
+
+
+def source(id_: str, *, every_min: int = 10) -> Source:
+    return Source(id=id_, kind="feed", name=f"来源{id_}", base_url="http://127.0.0.1", platform="news", every_min=every_min)
+
+
+def crawl(id_: str, at, outcome: Outcome, new: int = 1) -> SourceRun:
+    return SourceRun(source=id_, started_at=at - timedelta(minutes=1), ended_at=at, outcome=outcome, new=new, found=new)
+
+
+class Dying:
+    """A ledger one of whose repositories dies at its next write, before or after doing it."""
+
+    def __init__(self, ledger: Ledger, repository: str, *, after: bool, lives: int = 0) -> None:
+        self.states, self.signals, self.alerts = ledger.states, ledger.signals, ledger.alerts
+        self.source_runs = ledger.source_runs
+        if lives < 3:
+            setattr(self, repository, _Mortal(getattr(ledger, repository), after=after))
+
+
+class _Mortal:
+    WRITES = ("save", "replace", "record", "put")
+
+    def __init__(self, inner: object, *, after: bool) -> None:
+        self._inner, self._after = inner, after
+
+    def __getattr__(self, name: str):
+        method = getattr(self._inner, name)
+        if name not in self.WRITES:
+            return method
+
+        def die(*args: object, **kwargs: object) -> object:
+            if self._after:
+                method(*args, **kwargs)
+            raise StoreError("killed")
+
+        return die
+
+
+def test_tick_is_a_value() -> None:
+    assert Tick(signals=(), alerts=()) == Tick(signals=(), alerts=())
