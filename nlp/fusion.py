@@ -61,8 +61,19 @@ class Fusion:
         mixes = {
             name: Mix(**values[name]) for name in ("sentiment", "topics", "stance", "ad", "alone", "among")
         }
-        rest = {name: tuple(values[name]) for name in ("thresholds", "others", "gate")}
-        return cls(**mixes, **rest, ad_threshold=float(values["ad_threshold"]))
+        news, forum = map(float, values["others"])
+        return cls(
+            sentiment=mixes["sentiment"],
+            topics=mixes["topics"],
+            stance=mixes["stance"],
+            ad=mixes["ad"],
+            alone=mixes["alone"],
+            among=mixes["among"],
+            thresholds=tuple(map(float, values["thresholds"])),
+            ad_threshold=float(values["ad_threshold"]),
+            others=(news, forum),
+            gate=tuple(map(float, values["gate"])),
+        )
 
     def values(self) -> dict[str, Any]:
         """As JSON values."""

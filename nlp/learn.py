@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from safetensors.torch import save_file
 from torch import Tensor
-from torch.nn import functional as F
+from torch.nn import functional
 
 from nlp.batches import Batch, one_pass
 from nlp.corpus import LABELLED, Example
@@ -85,18 +85,18 @@ def losses(
         certain_positive = (allowed[:, 2] == 1) & (allowed.sum(-1) == 1)
         each = marginal(own, allowed) * weight[known] * torch.where(certain_positive, recipe.positive, 1.0)
         result["sentiment"] = each.mean()
-        result["domain"] = F.cross_entropy(out["domain"][known], domain)
+        result["domain"] = functional.cross_entropy(out["domain"][known], domain)
     told = batch["topic_weight"]
     if told.any():
-        each = F.binary_cross_entropy_with_logits(
+        each = functional.binary_cross_entropy_with_logits(
             out["topics"], batch["topics"], pos_weight=rare, reduction="none"
         )
         result["topics"] = (each * told).sum() / (told.amax(1) > 0).sum()
     if (asked := batch["stance"] >= 0).any():
-        result["stance"] = F.cross_entropy(out["stance"][asked], batch["stance"][asked])
-        result["ad"] = F.binary_cross_entropy_with_logits(out["ad"][asked], batch["ad"][asked])
+        result["stance"] = functional.cross_entropy(out["stance"][asked], batch["stance"][asked])
+        result["ad"] = functional.binary_cross_entropy_with_logits(out["ad"][asked], batch["ad"][asked])
     if (marked := batch["events"][:, 0] >= 0).any():
-        each = F.binary_cross_entropy_with_logits(
+        each = functional.binary_cross_entropy_with_logits(
             out["events"][marked], batch["events"][marked], reduction="none"
         )
         result["events"] = each.sum(-1).mean()
@@ -146,7 +146,7 @@ class Fitting:
         out = self.judge(batch["ids"], batch["mask"], batch["mentions"], batch["owner"])
         each = losses(out, batch, self.recipe, rare)
         total = torch.stack([self.recipe.losses[name] * loss for name, loss in each.items()]).sum()
-        total.backward()
+        total.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self.judge.parameters(), 1.0)
         self.optimiser.step()
         self.optimiser.zero_grad(set_to_none=True)
@@ -257,4 +257,5 @@ def fit(
 def _line(fitting: Fitting, smooth: dict[str, float], speed: float, budget: float) -> str:
     left = math.ceil(budget * (1 - fitting.progress) / 60)
     each = " ".join(f"{name} {loss:.3f}" for name, loss in smooth.items())
-    return f"{fitting.progress:4.0%} 步 {fitting.step} 遍 {fitting.turn + 1} · {each} · {speed:.0f} 词片/秒 · 约剩 {left} 分钟"
+    done = f"{fitting.progress:4.0%} 步 {fitting.step} 遍 {fitting.turn + 1}"
+    return f"{done} · {each} · {speed:.0f} 词片/秒 · 约剩 {left} 分钟"

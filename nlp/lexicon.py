@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from importlib import resources
 
 from nlp.segment import Segmenter
+from nlp.wordlists import words
 
-_NEGATIONS = frozenset(["没", "没有", "不", "未", "并未", "非", "无", "不是", "并非", "不存在", "未发现", "别"])
+_NEGATIONS = frozenset(
+    ["没", "没有", "不", "未", "并未", "非", "无", "不是", "并非", "不存在", "未发现", "别"]
+)
 _REACH = 2
-
-
-def words(name: str) -> list[str]:
-    """A word list of ``nlp/words``: one word a line, # starts a comment."""
-    text = (resources.files("nlp") / "words" / f"{name}.txt").read_text("utf-8")
-    return [word for line in text.splitlines() if (word := line.partition("#")[0].strip())]
 
 
 class Lexicon:

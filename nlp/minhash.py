@@ -34,7 +34,9 @@ def signature(marks: NDArray[np.uint64]) -> NDArray[np.uint32]:
     """MinHash signature of a set of shingles (multiply-shift hashing, Dietzfelbinger et al. 1997)."""
     if not len(marks):
         return np.full(PERMUTATIONS, 2**32 - 1, np.uint32)
-    return ((_A[:, None] * marks[None, :] + _B[:, None]) >> np.uint64(32)).min(axis=1).astype(np.uint32)
+    hashed: NDArray[np.uint64] = (_A[:, None] * marks[None, :] + _B[:, None]) >> np.uint64(32)
+    least: NDArray[np.uint32] = hashed.min(axis=1).astype(np.uint32)
+    return least
 
 
 def similarity(one: NDArray[np.uint64], two: NDArray[np.uint64]) -> float:

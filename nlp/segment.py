@@ -7,11 +7,11 @@ import tempfile
 import warnings
 from collections.abc import Iterable
 from functools import cached_property
-from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nlp.clean import simplify
+from nlp.wordlists import words as listed
 
 if TYPE_CHECKING:
     from jieba import Tokenizer
@@ -30,12 +30,6 @@ def _jieba() -> Any:
     return jieba
 
 
-def finance_words() -> list[str]:
-    """The trade's words that come with the package (``nlp/words/finance.txt``)."""
-    text = (resources.files("nlp") / "words" / "finance.txt").read_text("utf-8")
-    return [word for line in text.splitlines() if (word := line.partition("#")[0].strip())]
-
-
 class Segmenter:
     """Cuts text into words; the same words for indexing and for asking.
 
@@ -44,7 +38,7 @@ class Segmenter:
     """
 
     def __init__(self, words: Iterable[str] = (), *, cache: Path | None = None) -> None:
-        self._words = [*finance_words(), *words]
+        self._words = [*listed("finance"), *words]
         self._cache = cache
 
     @cached_property

@@ -140,7 +140,8 @@ class Stories:
             self._empty = MinHash(num_perm=PERMUTATIONS, seed=_SEED, hashfunc=_as_is)
         made = self._empty.copy()
         made.update_batch((marks & np.uint64(0xFFFFFFFF)).tolist())
-        return made.hashvalues.astype(np.uint32)
+        values: NDArray[np.uint32] = made.hashvalues.astype(np.uint32)
+        return values
 
     def _story(self, cursor: sqlite3.Cursor, told: Told, signature: NDArray[np.uint32] | None) -> str:
         known = cursor.execute("SELECT story FROM story_posts WHERE post = ?", (told.post,)).fetchone()
@@ -165,7 +166,7 @@ class Stories:
     ) -> str | None:
         marks = ",".join("?" * len(keys))
         rows = cursor.execute(
-            "SELECT p.story, p.signature, p.at FROM story_posts p WHERE p.post IN "
+            "SELECT p.story, p.signature, p.at FROM story_posts p WHERE p.post IN "  # noqa: S608 — only ? are put in
             f"(SELECT post FROM story_bands WHERE key IN ({marks}))",
             keys,
         ).fetchall()

@@ -12,6 +12,7 @@ from nlp.labels import SENTIMENTS
 from nlp.runtime import Judgement
 from nlp.segment import Segmenter
 from nlp.wide import Wide
+from nlp.wordlists import words
 
 MOST_KEYWORDS = 10
 MOST_DECISIVE = 5
@@ -38,8 +39,7 @@ class Terms:
 
     @cached_property
     def _stop(self) -> frozenset[str]:
-        text = (resources.files("nlp") / "words" / "stop.txt").read_text("utf-8")
-        return frozenset(line.strip() for line in text.splitlines() if not line.startswith("#"))
+        return frozenset(words("stop"))
 
     def keywords(self, text: str, names: Sequence[str] = ()) -> tuple[str, ...]:
         """The weightiest words, best first, at most ten; of the text as the model read it.

@@ -114,13 +114,12 @@ def _slim(path: Path) -> dict[str, NDArray[np.generic]]:
     """The encoder's tensors as they are shipped: half precision, without what only training needs."""
     from safetensors.numpy import load_file
 
-    kept = {}
+    kept: dict[str, NDArray[np.generic]] = {}
     for name, value in load_file(path).items():
         if name.startswith("events.") or name.endswith("position_ids"):
             continue
-        if name.endswith("position_embeddings.weight"):
-            value = value[:LENGTH]
-        kept[name] = value.astype(np.float16)
+        short = value[:LENGTH] if name.endswith("position_embeddings.weight") else value
+        kept[name] = short.astype(np.float16)
     return kept
 
 

@@ -48,8 +48,8 @@ def _fit(loss: Callable[[Floats], float], first: Sequence[float]) -> list[float]
 
 def _allowed(logits: Floats, allowed: NDArray[np.bool_]) -> float:
     """Mean −log probability that the label lies among those allowed."""
-    logp = log_softmax(logits, axis=-1)
-    return float(-logsumexp(np.where(allowed, logp, -1e9), axis=-1).mean())
+    open_ones = np.where(allowed, log_softmax(logits, axis=-1), -1e9)
+    return float(-np.mean(logsumexp(open_ones, axis=-1)))
 
 
 def _choice(encoder: Floats, grams: Floats, allowed: NDArray[np.bool_], *, second: float) -> Mix:
@@ -57,7 +57,7 @@ def _choice(encoder: Floats, grams: Floats, allowed: NDArray[np.bool_], *, secon
 
     def loss(x: Floats) -> float:
         pull = (x[0] - 1) ** 2 + (x[1] - second) ** 2 + (x[2:] ** 2).sum()
-        return _allowed(x[0] * encoder + x[1] * grams + x[2:], allowed) + 1e-3 * pull
+        return _allowed(x[0] * encoder + x[1] * grams + x[2:], allowed) + 1e-3 * float(pull)
 
     found = _fit(loss, [1.0, second, *[0.0] * encoder.shape[1]])
     return Mix(encoder=found[0], grams=found[1], bias=tuple(found[2:]))
