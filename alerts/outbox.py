@@ -59,10 +59,12 @@ class Deliverer:
         cap_s: float = 3600.0,
         lease_s: float = 180.0,
         jitter: Callable[[], float] = random.random,
+        hold: Callable[[Notification, datetime], datetime | None] = lambda _message, _now: None,
     ) -> None:
         """``channels`` by name; ``jitter`` gives numbers in [0, 1); ``lease_s`` must outlast one sending.
 
-        Twelve tries last about six hours.
+        Twelve tries last about six hours. ``hold`` gives the time until which a due message must not be sent
+        after all (``alerts.routes.night_watch``).
         """
         self._outbox = outbox
         self._channels = channels
@@ -72,6 +74,7 @@ class Deliverer:
         self._cap_s = cap_s
         self._lease = timedelta(seconds=lease_s)
         self._jitter = jitter
+        self._hold = hold
 
     def deliver(self, now: datetime, *, limit: int = 200) -> DeliverySummary:
         """Send what is due, at most ``limit`` messages; stops early when a channel is down.
@@ -83,6 +86,10 @@ class Deliverer:
             leased = self._outbox.lease(1, now=now, lease=self._lease)
             if not leased:
                 break
+            until = self._hold(leased[0], now)
+            if until is not None:
+                self._outbox.retry(leased[0].id, not_before=until, error=leased[0].error)
+                continue
             summary = self._one(leased[0], summary, now=now)
             if summary.down:
                 break

@@ -155,6 +155,8 @@ def _values(view: AlertView, envelope: Envelope, *, subject: str, chart_cid: str
         "alert": alert,
         "bar": bar,
         "why": plain(alert.explanation),
+        "claims": () if over else view.claims,
+        "posts": () if over else view.posts,
         "actions": _actions(view, over=over),
         "owner": _owner(view),
         "facts": view.facts,

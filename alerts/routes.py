@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, time, timedelta
 
 from alerts.words import local
 from config.settings import QuietHours, Route
 from domain.alert import Alert, Level
+from store.ledger import Notification
 
 
 def miss(route: Route, alert: Alert, *, plan_of: Callable[[str], str]) -> str:
@@ -46,3 +47,22 @@ def quiet_until(quiet: QuietHours | None, at: datetime) -> datetime | None:
         return None
     until = here.replace(hour=end.hour, minute=end.minute, second=0, microsecond=0)
     return (until if until > here else until + timedelta(days=1)).astimezone(at.tzinfo)
+
+
+def night_watch(routes: Sequence[Route]) -> Callable[[Notification, datetime], datetime | None]:
+    """Until when a waiting message must be held at a time, by the quiet hours of its route; None: send it.
+
+    For the deliverer: a message that was due before the night, and met a server that was down, must not
+    arrive in it. A route that is configured no more holds nothing.
+    """
+    known = {route.name: route for route in routes}
+
+    def held(message: Notification, at: datetime) -> datetime | None:
+        route = known.get(message.route)
+        if route is None or route.quiet_hours is None:
+            return None
+        if message.level >= Level.of(route.quiet_hours.from_level):
+            return None
+        return quiet_until(route.quiet_hours, at)
+
+    return held

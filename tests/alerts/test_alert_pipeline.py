@@ -19,6 +19,7 @@ from alerts.envelope import Why
 from alerts.outbox import Deliverer
 from alerts.pipeline import Outcome, Pipeline
 from alerts.render import Writer
+from alerts.routes import night_watch
 from domain.alert import Alert, AlertState, Change, Level
 from domain.errors import DeliveryError, StoreError
 from domain.incident import IncidentStatus, TimelineEvent
@@ -61,7 +62,9 @@ class World:
             evidence=sample.evidence(posts, ledger),
             writer=Writer(sender="yujing@example.com", draw_chart=lambda *_, **__: b""),
         )
-        self.deliverer = Deliverer(ledger.outbox, {"email": self.inboxes}, jitter=lambda: 0.5)
+        self.deliverer = Deliverer(
+            ledger.outbox, {"email": self.inboxes}, jitter=lambda: 0.5, hold=night_watch((route,))
+        )
 
     def tell(self, alert: Alert, *, at: datetime | None = None, case: bool = True) -> Outcome:
         """Store a revision, open its incident, run everything."""
@@ -323,6 +326,17 @@ def test_posts_that_cannot_be_read_make_a_thinner_mail_not_a_later_one(
     world.tell(sample.alert())
     [mail] = world.inboxes.got
     assert "帖子库读不出来" in parsed(mail).get_body(("plain",)).get_content()
+
+
+def test_a_mail_that_met_a_dead_server_in_the_evening_does_not_arrive_at_night(world: World) -> None:
+    evening = AT + timedelta(minutes=100)
+    world.inboxes.down = True
+    world.tell(sample.alert(level=Level.YELLOW, peak=Level.YELLOW, at=evening, first_at=evening))
+    world.inboxes.down = False
+    world.run(evening + timedelta(hours=1))
+    assert world.inboxes.got == []
+    world.run(AT + timedelta(hours=9, minutes=55))
+    assert len(world.inboxes.got) == 1
 
 
 LEVELS = st.sampled_from([Level.YELLOW, Level.ORANGE, Level.RED])

@@ -131,7 +131,7 @@ def test_every_word_of_the_text_part_is_in_the_html_part_too(look: Callable[...,
     shown = "".join("".join(Tags(html_of(message)).words).split())
     for line in text_of(message).splitlines():
         words = re.sub(r"^\s*((\d+\.|--?|逐时：.*|https?:.*|\[.*?\])\s*)*", "", line).strip()
-        for bit in re.split(r"[　【】：]", words):
+        for bit in re.split(r"[　【】：（）]", words):
             assert "".join(bit.split()) in shown, bit
 
 
