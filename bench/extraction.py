@@ -120,9 +120,8 @@ def _gne(body: bytes) -> str:
 
 def score(title: str, pages: list[Case]) -> None:
     """Print a table of mean F1 by kind of page, and seconds a page."""
-    print(
-        f"\n{title}: {sum(c.kind == 'article' for c in pages)} articles, {sum(c.kind == 'thread' for c in pages)} threads"
-    )
+    threads = sum(case.kind == "thread" for case in pages)
+    print(f"\n{title}: {len(pages) - threads} articles, {threads} threads")
     print(f"{'':24}{'articles':>10}{'threads':>10}{'ms/page':>10}")
     for name, extract in extractors().items():
         scores: dict[str, list[float]] = {"article": [], "thread": []}

@@ -19,7 +19,7 @@ _BY_NAME = {
     "ResponseFailed": "响应不完整",
     "ResponseNeverReceived": "连接中断",
     "ResponseDataLossError": "响应不完整",
-    "DownloadFailedError": "下载失败",
+    "DownloadFailedError": "连接中断",
     "UnsupportedURLSchemeError": "地址不是 http(s)",
 }
 

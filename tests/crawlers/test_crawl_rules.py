@@ -1,0 +1,159 @@
+"""The rules around a crawl: whom to ask again when, whom never, with whose cookie."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from twisted.internet.error import DNSLookupError
+
+from app.cli import run
+from app.commands import extract
+from app.commands.crawl import choose, cookie
+from config.settings import Source
+from crawlers.health import Listing, of_status, walled, worst
+from crawlers.marks import MAX_TRIES, Mark
+from crawlers.middlewares import retry_after
+from crawlers.pages import article
+from crawlers.rejects import MAX_FILE, Reject, Rejects
+from crawlers.resolver import GuardedResolver
+from domain.errors import ConfigError, InputError, UsageError
+from domain.post import Engagement
+from domain.source_run import Outcome
+
+NOW = datetime(2026, 3, 10, tzinfo=UTC)
+
+
+def source(id_: str = "weibo-search", **over: Any) -> Source:
+    return Source(
+        **{
+            "id": id_,
+            "kind": "weibo",
+            "name": "x",
+            "base_url": "https://m.weibo.example",
+            "platform": "weibo",
+            **over,
+        }
+    )
+
+
+def test_retry_after() -> None:
+    assert retry_after(None) is None
+    assert retry_after(b"") is None
+    assert retry_after(b"120") == 120
+    assert retry_after(b"soon") is None
+    assert retry_after(b"-5") is None
+    tomorrow = format_datetime(datetime.now(UTC) + timedelta(days=1), usegmt=True).encode()
+    assert 86_000 < (retry_after(tomorrow) or 0) <= 86_400
+    assert retry_after(b"Sun, 06 Nov 1994 08:49:37 GMT") == 0
+
+
+def test_names_that_lead_into_the_private_network_are_refused() -> None:
+    assert GuardedResolver._check("1.1.1.1", "a.example") == "1.1.1.1"
+    for address in ("10.0.0.1", "127.0.0.1", "169.254.169.254"):
+        with pytest.raises(DNSLookupError):
+            GuardedResolver._check(address, "a.example")
+
+
+@pytest.mark.parametrize(
+    ("status", "outcome"),
+    [
+        (200, None), (206, None), (301, Outcome.SCHEMA_CHANGED), (400, Outcome.SCHEMA_CHANGED), (401, Outcome.BLOCKED),
+        (403, Outcome.BLOCKED), (404, Outcome.SCHEMA_CHANGED), (412, Outcome.BLOCKED), (418, Outcome.BLOCKED),
+        (429, Outcome.BLOCKED), (432, Outcome.BLOCKED), (500, Outcome.UNREACHABLE), (503, Outcome.UNREACHABLE),
+    ],
+)  # fmt: skip
+def test_statuses(status: int, outcome: Outcome | None) -> None:
+    found = of_status(status)
+    assert (found.outcome if found else None) is outcome
+
+
+def test_the_gravest_of_several_lists_is_the_crawls_outcome() -> None:
+    results, empty = (Outcome.RESULTS, ""), (Outcome.EMPTY, "没有")
+    assert worst([])[0] is Outcome.UNREACHABLE
+    assert worst([empty])[0] is Outcome.EMPTY
+    assert worst([empty, results])[0] is Outcome.RESULTS
+    assert worst([results, (Outcome.UNREACHABLE, "超时")]) == (Outcome.UNREACHABLE, "超时")
+    assert worst([(Outcome.BLOCKED, "墙"), (Outcome.SCHEMA_CHANGED, "变"), results]) == (
+        Outcome.BLOCKED,
+        "墙",
+    )
+
+
+def test_a_list_of_which_nothing_could_be_read_has_changed() -> None:
+    assert Listing.of([], [Reject(reason="坏", raw="")]).outcome is Outcome.SCHEMA_CHANGED
+    assert walled("<p>请完成验证</p>")
+    assert not walled("<p>云桥金融提现</p>")
+
+
+def test_marks_are_read_back_and_foreign_ones_are_none() -> None:
+    mark = Mark(first=NOW, engagement=Engagement(reposts=1, comments=2, likes=3, views=4), short=2)
+    assert Mark.read(str(mark)) == mark
+    assert not mark.settled
+    assert Mark(first=NOW, engagement=Engagement(), short=MAX_TRIES).settled
+    for foreign in ("", "x", "a|b|c", "2026-01-01|1,2|0", "2026-01-01|1,2,3,-4|0"):
+        assert Mark.read(foreign) is None
+
+
+def test_rejects_are_set_aside_when_they_grow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("crawlers.rejects.MAX_FILE", 10)
+    rejects = Rejects(tmp_path / "r")
+    for n in range(3):
+        rejects.write("s", [Reject(reason=f"第{n}", raw="\ud800\x00" + "x" * 99_999)], now=NOW)
+    assert MAX_FILE > 10
+    assert json.loads(rejects.path("s").read_text(encoding="utf-8"))["reason"] == "第2"
+    assert json.loads((tmp_path / "r" / "s.jsonl.1").read_text(encoding="utf-8"))["reason"] == "第1"
+
+
+def test_unknown_sources_name_near_misses() -> None:
+    known = (source("weibo-search"), source("guba-board"))
+    assert [s.id for s in choose(["guba-board", "weibo-search", "guba-board"], known)] == [
+        "guba-board",
+        "weibo-search",
+    ]
+    with pytest.raises(UsageError, match="weibo-search"):
+        choose(["weibo-serch"], known)
+    with pytest.raises(UsageError, match="已配置"):
+        choose(["zzz"], known)
+
+
+def test_cookies_come_from_the_environment_or_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "cookie"
+    file.write_text("SUB=from-file\n")
+    assert cookie(source(), {}) == ""
+    assert cookie(source(cookie_env="C"), {"C": " SUB=1 "}) == "SUB=1"
+    assert cookie(source(cookie_env="C"), {"C_FILE": str(file)}) == "SUB=from-file"
+    for environ in ({}, {"C": "  "}, {"C": "SUB=1\r\nX-Evil: 1"}, {"C_FILE": str(tmp_path / "none")}):
+        with pytest.raises(ConfigError) as error:
+            cookie(source(cookie_env="C"), environ)
+        assert "Evil" not in str(error.value)
+
+
+def test_extract_prints_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    page = tmp_path / "a.html"
+    page.write_text(
+        "<title>题</title><article>"
+        + "<p>正文，云桥金融的提现申请三天没有到账，用户在等待。</p>" * 5
+        + "</article><time>2026-03-09</time>"
+    )
+    extract.command(page, url="https://a.example/x?utm_source=1")
+    out = capsys.readouterr().out
+    assert out.count("\n") == 1
+    found = json.loads(out)
+    assert set(found) == {"url", "title", "author", "published_at", "text"}
+    assert (found["url"], found["published_at"]) == ("https://a.example/x", "2026-03-09")
+
+
+def test_extract_says_what_it_cannot_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    empty, big = tmp_path / "empty.html", tmp_path / "big.html"
+    empty.write_bytes(b"")
+    big.write_bytes(b"x" * 200)
+    monkeypatch.setattr(article, "MAX_BYTES", 100)
+    for path in (tmp_path, empty, big, tmp_path / "none.html"):
+        with pytest.raises(InputError, match=path.name):
+            extract.command(path, url="")
+        assert run(lambda path=path: extract.command(path, url="")) == 1  # type: ignore[misc]
