@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -94,15 +94,19 @@ class BrandMatcher:
         for match in self._pattern.finditer(low):
             if (brand := self._brand.get(match[0])) is not None:
                 found.append(self._mention(text, places, brand, *match.span()))
-            elif self._names is not None:
-                # A longer word that is not this brand may still hold another one's name.
-                spared = self._spared[match[0]]
-                found += [
-                    self._mention(text, places, self._brand[inner[0]], *inner.span())
-                    for inner in self._names.finditer(low, *match.span())
-                    if self._brand[inner[0]] not in spared
-                ]
+            else:
+                found += self._inside(text, low, places, match)
         return found
+
+    def _inside(self, text: str, low: str, places: Sequence[int], word: re.Match[str]) -> Iterator[Mention]:
+        """Other brands named within a longer word that is none of its own brand."""
+        at, spared = word.start(), self._spared[word[0]]
+        while self._names is not None and (inner := self._names.search(low, at, word.end())):
+            if self._brand[inner[0]] in spared:
+                at = inner.start() + 1
+            else:
+                yield self._mention(text, places, self._brand[inner[0]], *inner.span())
+                at = inner.end()
 
     def _mention(self, text: str, places: Sequence[int], brand: str, start: int, end: int) -> Mention:
         first, last = places[start], places[end - 1] + 1

@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import time
+
+from config.settings import Brand
+from nlp.brands import BrandMatcher
+
+CLOUD = Brand(
+    id="yunqiao",
+    name="云桥金融",
+    aliases=("云桥", "YQ"),
+    products=("云桥宝",),
+    not_followed_by=("镇",),
+    not_in=("大云桥头",),
+)
+OTHER = Brand(id="hekou", name="河口贷", aliases=("桥头",))
+FIND = BrandMatcher([CLOUD, OTHER]).find
+
+
+def names(text: str) -> list[tuple[str, str]]:
+    return [(m.brand_id, m.name) for m in FIND(text)]
+
+
+def test_the_longest_name_wins_and_products_name_the_brand() -> None:
+    assert names("云桥金融的云桥宝,云桥的") == [
+        ("yunqiao", "云桥金融"),
+        ("yunqiao", "云桥宝"),
+        ("yunqiao", "云桥"),
+    ]
+
+
+def test_words_after_and_around_spare_the_brand() -> None:
+    assert names("云桥镇今天下雨") == []
+    assert names("我在大云桥头等你") == [("hekou", "桥头")]
+
+
+def test_latin_names_are_whole_words() -> None:
+    assert names("yq提现") == [("yunqiao", "yq")]
+    assert names("YQL语句") == []
+
+
+def test_evasive_spelling_is_found_and_shown_as_written() -> None:
+    for text in ("雲橋金融", "云\u200b桥金融", "云·桥金融", "云 桥 金融", "ＹＱ"):
+        (mention,) = FIND(f"听说{text}不行了")
+        assert mention.brand_id == "yunqiao"
+        assert f"听说{text}不行了"[mention.start : mention.end] == mention.name == text
+
+
+def test_no_brands_find_nothing() -> None:
+    assert BrandMatcher([]).find("云桥金融") == []
+
+
+def test_a_long_text_takes_linear_time() -> None:
+    began = time.process_time()
+    assert len(FIND("云 桥" * 100_000)) == 100_000
+    assert time.process_time() - began < 10

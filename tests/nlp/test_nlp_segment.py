@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nlp.segment import Segmenter
+
+
+def test_the_trades_words_and_the_brands_stay_whole(segmenter: Segmenter) -> None:
+    assert segmenter.tokens("云桥金融提现困难,已逾期3天!") == [
+        "云桥金融",
+        "提现困难",
+        "已",
+        "逾期",
+        "3",
+        "天",
+    ]
+
+
+def test_traditional_and_simplified_are_the_same_words(segmenter: Segmenter) -> None:
+    assert segmenter.tokens("雲橋金融兌付逾期") == segmenter.tokens("云桥金融兑付逾期")
+
+
+@settings(max_examples=30)
+@given(text=st.text(max_size=80))
+def test_places_point_at_the_words(segmenter: Segmenter, text: str) -> None:
+    from nlp.clean import simplify
+
+    plain = simplify(text)
+    for word, place in segmenter.placed(text):
+        assert plain[place : place + len(word)].lower() == word
+
+
+def test_jieba_is_silent_even_when_warnings_are_errors(tmp_path: Path) -> None:
+    code = "from pathlib import Path; from nlp.segment import Segmenter; import sys\n"
+    code += "print(Segmenter(cache=Path(sys.argv[1])).tokens('提现困难'))"
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code, str(tmp_path)], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "['提现困难']"
+    assert done.stderr == ""
+    assert list(tmp_path.iterdir()), "the dictionary's cache goes where it was told to"

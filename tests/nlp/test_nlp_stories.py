@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from domain.errors import StoreError
+from nlp.coordination import suspicion
+from nlp.stories import Stories, Told
+
+NOW = datetime(2026, 6, 1, 2, tzinfo=UTC)
+TEXT = (
+    "云桥金融昨晚起无法提现,客服电话一直占线,已经有上百位投资人聚集在公司楼下,希望监管尽快介入给大家一个说法"
+)
+
+
+def test_copies_share_the_story_of_the_first_and_others_do_not() -> None:
+    stories = Stories(None)
+    assert stories.assign("a", TEXT, NOW) == "a"
+    assert stories.assign("b", TEXT + "!!", NOW) == "a"
+    assert stories.assign("c", f"转发微博 //@张三:{TEXT}", NOW) == "a"
+    assert (
+        stories.assign("d", "今天去汇泽宝看了看,新出的七日年化又降了,准备换一家试试,有推荐的吗", NOW) == "d"
+    )
+
+
+def test_a_post_keeps_its_story_even_when_its_text_is_edited() -> None:
+    stories = Stories(None)
+    stories.assign("a", TEXT, NOW)
+    stories.assign("b", TEXT, NOW)
+    assert stories.assign("b", "完全不同的一段话,和之前毫无关系,只是同一条帖子被改过了而已", NOW) == "a"
+
+
+def test_short_words_are_nobodys_copy() -> None:
+    stories = Stories(None)
+    assert stories.assign("a", "垃圾", NOW) == "a"
+    assert stories.assign("b", "垃圾", NOW) == "b"
+    assert stories.assign("c", "", NOW) == "c"
+
+
+def test_two_workers_and_a_restart_agree(tmp_path: Path) -> None:
+    one, two = Stories(tmp_path / "s.db"), Stories(tmp_path / "s.db")
+    assert one.assign("a", TEXT, NOW) == "a"
+    assert two.assign("b", TEXT, NOW) == "a"
+    one.close(), two.close()
+    again = Stories(tmp_path / "s.db")
+    assert again.assign("c", TEXT, NOW) == "a"
+    again.close()
+
+
+def test_what_is_older_than_the_window_starts_a_new_story() -> None:
+    stories = Stories(None, keep=timedelta(days=7))
+    stories.assign("a", TEXT, NOW)
+    assert stories.assign("b", TEXT, NOW + timedelta(days=8)) == "b"
+
+
+def test_memory_is_bounded() -> None:
+    stories = Stories(None, most=100)
+    told = [Told(post=str(i), text=f"第{i}条", at=NOW + timedelta(seconds=i)) for i in range(5_200)]
+    for start in range(0, len(told), 400):
+        stories.place(told[start : start + 400])
+    (count,) = stories._db.execute("SELECT count(*) FROM story_posts").fetchone()
+    assert count <= 500
+
+
+def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "s.db").write_bytes(b"not a database at all" * 100)
+    with pytest.raises(StoreError, match="故事库"):
+        Stories(tmp_path / "s.db")
+
+
+def acts(*groups: tuple[str, float, str]) -> list[tuple[str, str, float]]:
+    return [(who, story, at) for story, at, whos in groups for who in whos]
+
+
+def test_suspicion_needs_three_accounts_and_grows_when_they_meet_again() -> None:
+    assert suspicion(acts(("s", 0, "ab")), "s", 0) == 0
+    once = suspicion(acts(("s", 0, "abc")), "s", 0)
+    again = suspicion(acts(("s", 0, "abc"), ("t", 9_000, "abc")), "s", 0)
+    others = suspicion(acts(("s", 0, "abc"), ("t", 9_000, "def")), "s", 0)
+    assert 0 < once == others < 0.5 < again <= 1
+
+
+def test_the_stories_tell_suspicion_but_not_of_media() -> None:
+    stories = Stories(None)
+    for turn, text in enumerate(
+        (TEXT, "汇泽宝客服态度差,退款拖了一个月还没有结果,大家一起去投诉他们吧,不要放过")
+    ):
+        at = NOW + timedelta(hours=turn)
+        placed = stories.place(
+            [
+                Told(post=f"{turn}{k}", text=text, at=at + timedelta(seconds=20), account=f"u{k}")
+                for k in range(4)
+            ]
+        )
+    assert min(p.coordination for p in placed) >= 0.7
+    media = stories.place(
+        [Told(post=f"m{k}", text="央行发布通知,明确支付机构备付金集中存管安排", at=NOW) for k in range(5)]
+    )
+    assert max(p.coordination for p in media) == 0
