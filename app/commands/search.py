@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated
 
@@ -58,7 +59,7 @@ def command(
             print(json.dumps(_row(judged), ensure_ascii=False))
         print(json.dumps({"total": page.total, "next": page.next}))
     else:
-        _show(page)
+        _show(page, {topic.id: topic.name for topic in app.settings.topics})
 
 
 def moment(text: str) -> datetime | None:
@@ -91,7 +92,7 @@ def _row(judged: Judged) -> dict[str, object]:
     }
 
 
-def _show(page: Page) -> None:
+def _show(page: Page, topics: Mapping[str, str]) -> None:
     table = Table(show_lines=False, header_style="bold")
     for name in ("时间", "平台", "作者", "情感", "话题", "内容"):
         table.add_column(name, overflow="fold", ratio=6 if name == "内容" else None)
@@ -103,7 +104,7 @@ def _show(page: Page) -> None:
             Text(plain(post.platform)),
             Text(plain(post.author.name)),
             _WORDS[assessment.sentiment.value],
-            Text(" ".join(t.id for t in assessment.topics)),
+            Text("、".join(topics.get(t.id, t.id) for t in assessment.topics)),
             Text(text if len(text) <= 120 else text[:119] + "…"),
         )
     console = Console()
