@@ -21,6 +21,9 @@ MAX_TEXT = 200_000
 CONTENT_SHARE = 0.4
 
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|[\ud800-\udfff]")
+_BOILERPLATE = [
+    f'//*[contains(@class, "{name}")]' for name in ("copyright", "disclaimer", "article-statement")
+]
 _DATE_LINE = re.compile(
     r"^\s*(?:发布|发表|更新|创建|编辑)?(?:时间|日期|于)?\s*[:：]?\s*\d{4}[-/.年]\d{1,2}[-/.月]\d{1,2}日?[\s\d:]*$"
 )
@@ -52,14 +55,13 @@ def parse(body: bytes, *, now: datetime, url: str = "", declared: str = "") -> A
         return Article(url=canonical(url), title="", author="", stamp=None, text="")
     thread = is_thread(tree, url)
     found = _extract(text, url, thread)
+    title = title_of(tree, _field(found, "title"))
     return Article(
         url=canonical(url) or _own_address(tree),
-        title=title_of(tree, _field(found, "title")),
+        title=title,
         author=author_of(tree, _field(found, "author")),
         stamp=published(tree, now=now) or parse_date(_field(found, "date"), now=now),
-        text=(_whole_thread(tree, found) if thread else _without_date_lines(_field(found, "text")))[
-            :MAX_TEXT
-        ],
+        text=(_whole_thread(tree, found) if thread else _body_lines(_field(found, "text"), title))[:MAX_TEXT],
     )
 
 
@@ -79,6 +81,7 @@ def _extract(text: str, url: str, thread: bool) -> Any:
             url=canonical(url) or None,
             favor_precision=not thread,
             favor_recall=thread,
+            prune_xpath=None if thread else _BOILERPLATE,
             with_metadata=True,
             date_extraction_params={"extensive_search": False, "original_date": True},
         )
@@ -105,9 +108,11 @@ def _whole_thread(tree: Any, found: Any) -> str:
     return posts if len(extracted) < len(posts) / 2 else extracted
 
 
-def _without_date_lines(text: str) -> str:
-    """The text without lines that are a label and a date, which belong to the byline."""
-    return "\n".join(line for line in text.split("\n") if not _DATE_LINE.match(line)).strip()
+def _body_lines(text: str, title: str) -> str:
+    """The text without lines that only repeat the title, or are a label and a date: they are told elsewhere."""
+    head = title.strip()
+    kept = (line for line in text.split("\n") if line.strip() != head and not _DATE_LINE.match(line))
+    return "\n".join(kept).strip()
 
 
 def _own_address(tree: Any) -> str:
