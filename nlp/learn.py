@@ -22,6 +22,7 @@ from nlp.model import Judge, from_pretrained
 from nlp.tokens import Tokeniser
 
 SAVE_EVERY_S = 90
+SAY_EVERY = 25
 AVERAGE_EVERY = 4
 """Steps between two updates of the moving average; it costs as much as a tenth of a step."""
 
@@ -50,6 +51,9 @@ class Recipe:
     """Weight of each task's loss."""
     shares: dict[str, float] = field(default_factory=dict)
     """How often each set is read in a pass."""
+    focus_from: float = 1.0
+    """Share of the budget from which on the sets are read as ``focus`` says: the project's own labels last."""
+    focus: dict[str, float] = field(default_factory=dict)
     passes: float = 12
     """Passes at most; the budget may end it earlier."""
     seed: int = 7
@@ -221,11 +225,13 @@ def fit(
     smooth: dict[str, float] = {}
     tokens = 0
     while fitting.turn < recipe.passes and fitting.spent < budget:
+        fitting.progress = max(fitting.spent / budget, fitting.turn / recipe.passes)
+        focused = fitting.progress >= recipe.focus_from
         batches = one_pass(
             train,
             tokeniser,
             seed=recipe.seed * 1000 + fitting.turn,
-            shares=recipe.shares,
+            shares=recipe.focus if focused else recipe.shares,
             rename=recipe.rename,
             tokens=recipe.tokens,
         )
@@ -241,12 +247,15 @@ def fit(
             tokens += int(batch.mask.sum())
             for name, loss in each.items():
                 smooth[name] = 0.98 * smooth.get(name, loss) + 0.02 * loss
-            if fitting.step % 25 == 0:
-                say(_line(fitting, smooth, tokens / (fitting.spent - before), budget))
             if time.monotonic() - saved > SAVE_EVERY_S:
                 fitting.save(work)
                 saved = time.monotonic()
+            if fitting.step % SAY_EVERY == 0:
+                say(_line(fitting, smooth, tokens / (fitting.spent - before), budget))
             if fitting.spent >= budget:
+                break
+            if not focused and fitting.progress >= recipe.focus_from:
+                fitting.turn, fitting.done = fitting.turn + 1, 0
                 break
         else:
             fitting.turn, fitting.done = fitting.turn + 1, 0

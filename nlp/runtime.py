@@ -164,11 +164,11 @@ class Runtime:
         entities = self.fusion.entities(logits.entity, sentiment, names > 1)
         decided = [k for k in np.argsort(-topics) if topics[k] >= self.fusion.thresholds[k]]
         return Judgement(
-            sentiment=tuple(map(float, sentiment)),
-            topics=tuple(map(float, topics)),
-            stance=tuple(map(float, stance)),
-            ad=ad,
-            entities=tuple(tuple(map(float, row)) for row in entities),
+            sentiment=_rounded(sentiment),
+            topics=_rounded(topics),
+            stance=_rounded(stance),
+            ad=round(ad, 5),
+            entities=tuple(map(_rounded, entities)),
             decided=tuple(map(int, decided)),
             is_ad=ad >= self.fusion.ad_threshold,
             read=text,
@@ -186,6 +186,11 @@ class Runtime:
             is_ad=False,
             read="",
         )
+
+
+def _rounded(p: Array) -> tuple[float, ...]:
+    """Five digits: what another batch's order of summing changes is not shown as a difference."""
+    return tuple(round(float(x), 5) for x in p)
 
 
 def _windows(text: str, pieces: Pieces, names: Sequence[str]) -> list[Window]:
@@ -224,7 +229,7 @@ def _gather(
         domain=domain,
         topics=(topics + loudest) / 2,
         stance=stance,
-        ad=ad,
+        ad=round(ad, 5),
         entity=np.array(rows, np.float32).reshape(-1, len(SENTIMENTS)),
         wide=wide,
     )

@@ -1,0 +1,159 @@
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from nlp import rows as rows_module
+from nlp.rows import analyze_rows, dump, lines
+from nlp.runtime import Runtime
+from nlp.segment import Segmenter
+from nlp.terms import Terms
+
+
+@pytest.fixture(scope="module")
+def terms(segmenter: Segmenter) -> Terms:
+    return Terms(segmenter)
+
+
+def run(rows: Iterable[bytes | str], runtime: Runtime, terms: Terms) -> list[dict[str, Any]]:
+    return [json.loads(dump(row).decode("utf-8")) for row in analyze_rows(rows, runtime=runtime, terms=terms)]
+
+
+def test_the_contract_of_one_row(runtime: Runtime, terms: Terms) -> None:
+    (row,) = run([json.dumps({"id": 7, "text": "云桥金融提现三天没到账,客服失联"})], runtime, terms)
+    assert list(row) == [
+        "id", "sentiment", "probabilities", "topics", "entities", "ad", "ad_probability", "keywords", "model",
+    ]  # fmt: skip
+    assert row["id"] == 7 and row["sentiment"] == "negative"
+    assert sum(row["probabilities"].values()) == pytest.approx(1, abs=1e-5)
+    assert "withdrawal_difficulty" in [topic["id"] for topic in row["topics"]]
+    assert all(set(topic) == {"id", "stance", "probability"} for topic in row["topics"])
+    assert row["entities"][0]["name"] == "云桥金融" and row["entities"][0]["sentiment"] == "negative"
+    assert row["ad"] is False and 0 < len(row["keywords"]) <= 10 and "@" in row["model"]
+
+
+@pytest.mark.parametrize("id_", [1, "1", None, 1.5, True, [1, {"a": None}], 10**30, "😀", "\ud83d"])
+def test_ids_keep_their_type(runtime: Runtime, terms: Terms, id_: Any) -> None:
+    (row,) = run([json.dumps({"id": id_, "text": "好"})], runtime, terms)
+    assert row["id"] == id_ and type(row["id"]) is type(id_)
+
+
+def test_given_entities_come_back_as_they_are(runtime: Runtime, terms: Terms) -> None:
+    given_ = ["云桥金融", "云桥金融", "不在文中", "", " 空 格 ", "\udfff"]
+    (row,) = run([json.dumps({"id": 1, "text": "云桥金融跑路,河口贷呢", "entities": given_})], runtime, terms)
+    assert [e["name"] for e in row["entities"]] == given_
+    (row,) = run([json.dumps({"id": 1, "text": "云桥金融跑路", "entities": []})], runtime, terms)
+    assert row["entities"] == []
+
+
+def test_blank_text_is_neutral(runtime: Runtime, terms: Terms) -> None:
+    (row,) = run([json.dumps({"id": 1, "text": " \n\u200b", "entities": ["甲"]})], runtime, terms)
+    assert row["sentiment"] == "neutral" and row["probabilities"]["neutral"] > 0.99
+    assert row["topics"] == [] and row["entities"][0]["sentiment"] == "neutral" and not row["ad"]
+
+
+BAD: list[tuple[bytes, Any, str]] = [
+    (b"not json", None, "JSON"),
+    (b'{"id": 1, "text": "cut', None, "JSON"),
+    (b"[1, 2]", None, "对象"),
+    (b"null", None, "对象"),
+    (b'{"id": 2}', 2, "缺 text"),
+    (b'{"id": 3, "text": 5}', 3, "text"),
+    (b'{"id": 4, "text": null}', 4, "text"),
+    (b'{"id": 5, "text": "a", "title": ["t"]}', 5, "title"),
+    (b'{"id": 6, "text": "a", "entities": "x"}', 6, "entities"),
+    (b'{"id": 7, "text": "a", "entities": [1]}', 7, "entities"),
+    (b'{"id": NaN, "text": "a"}', None, "NaN"),
+    (b'{"id": 1e999, "text": "a"}', None, "1e999"),
+    (b'{"id": 8, "text": "\xff\xfe"}', None, "UTF-8"),
+    (b"[" * 100_000, None, "JSON"),
+    (b'{"id": ' + b"9" * 10_000 + b', "text": "a"}', None, "JSON"),
+]
+
+
+@pytest.mark.parametrize(("line", "id_", "word"), BAD, ids=range(len(BAD)))
+def test_a_bad_row_is_named_and_its_neighbours_go_on(
+    runtime: Runtime, terms: Terms, line: bytes, id_: Any, word: str
+) -> None:
+    first, bad, last = run(['{"id": "a", "text": "好"}', line, '{"id": "b", "text": "坏"}'], runtime, terms)
+    assert (first["id"], last["id"]) == ("a", "b") and "error" not in first | last
+    assert set(bad) == {"id", "error"} and bad["id"] == id_
+    assert word in bad["error"] and "\n" not in bad["error"]
+
+
+def test_blank_lines_and_a_byte_order_mark_are_no_rows(runtime: Runtime, terms: Terms) -> None:
+    got = run(
+        [b'\xef\xbb\xbf{"id": 1, "text": "a"}\n', b"\n", b"  \r\n", b'{"id": 2, "text": "b"}'], runtime, terms
+    )
+    assert [row["id"] for row in got] == [1, 2]
+
+
+def test_order_is_kept_and_rows_stream(runtime: Runtime, terms: Terms) -> None:
+    taken = 0
+
+    def source() -> Iterable[str]:
+        nonlocal taken
+        for i in range(10**9):
+            taken += 1
+            yield json.dumps({"id": i, "text": f"第{i % 3}条"})
+
+    stream = analyze_rows(source(), runtime=runtime, terms=terms)
+    assert [next(stream)["id"] for _ in range(600)] == list(range(600))
+    assert taken <= 3 * rows_module.CHUNK
+
+
+def test_a_row_that_breaks_the_model_is_its_own_error(
+    runtime: Runtime, terms: Terms, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = runtime.judge
+
+    def fragile(items: Any) -> Any:
+        if any("炸" in item.text for item in items):
+            raise MemoryError
+        return real(items)
+
+    monkeypatch.setattr(runtime, "judge", fragile)
+    got = run([json.dumps({"id": i, "text": t}) for i, t in enumerate(["好", "炸", "坏"])], runtime, terms)
+    assert ["error" in row for row in got] == [False, True, False] and got[1]["id"] == 1
+
+
+def test_a_line_without_end_is_cut_off() -> None:
+    stream = io.BytesIO(b"x" * 3_000_000 + b"\nshort\n")
+    first, second = lines(stream, longest=1_000)
+    assert len(first) == 1_001 and second == b"short\n"
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    made=st.lists(
+        st.fixed_dictionaries(
+            {},
+            optional={
+                "id": json_values,
+                "text": json_values | st.text(),
+                "entities": st.lists(st.text(max_size=5)),
+            },
+        ),
+        max_size=4,
+    )
+)
+def test_whatever_comes_in_one_valid_line_goes_out_for_each(
+    runtime: Runtime, terms: Terms, made: list[Any]
+) -> None:
+    got = run([json.dumps(row) for row in made], runtime, terms)
+    assert len(got) == len(made)
+    for row in got:
+        assert "error" in row or row["sentiment"] in row["probabilities"]

@@ -1,0 +1,261 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from domain.errors import ConfigError, InputError, ModelError
+from nlp import corpus, train
+from nlp.bundle import shipped
+from nlp.corpus import NOT_NEGATIVE, Example, clusters, only, read, renamed, split
+from nlp.labels import STANCES, TOPICS
+from nlp.runtime import Item, Runtime
+from nlp.wide import Wide, grams
+
+HERE = Path(__file__).parent
+
+
+def write(folder: Path, name: str, rows: list[dict[str, Any]]) -> None:
+    text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    (folder / f"{name}.jsonl").write_text(text, "utf-8")
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """All seven corpora, small, made of the authored posts."""
+    folder = tmp_path_factory.mktemp("data")
+    rows = [json.loads(line) for line in (HERE / "authored_eval.jsonl").read_text("utf-8").splitlines()]
+    write(folder, "authored_posts", rows[:150])
+    write(folder, "finance_posts.labelled.train", [row | {"title": ""} for row in rows[150:220]])
+    write(folder, "finance_posts.labelled.more.train", [row | {"title": ""} for row in rows[220:290]])
+    write(
+        folder,
+        "finance_negative.train",
+        [
+            {
+                "id": row["id"], "title": "", "text": row["text"], "entities": row["entities"],
+                "negative": int(row["sentiment"] == "negative"), "key_entities": row["negative_about"],
+            }
+            for row in rows[290:320]
+        ],
+    )  # fmt: skip
+    for name, part in (("news", rows[320:340]), ("forum", rows[340:360])):
+        write(
+            folder,
+            f"{name}_sentiment.train",
+            [{"text": r["text"], "sentiment": r["sentiment"]} for r in part],
+        )
+    write(
+        folder,
+        "crisis_events.train",
+        [
+            {
+                "id": "1",
+                "text": "某公司信息披露违规被问询",
+                "types": ["信批违规"],
+                "entities": ["某公司"],
+                "source": "x",
+            }
+        ]
+        * 3,
+    )
+    return folder
+
+
+def test_each_set_says_only_what_its_labels_say(data: Path) -> None:
+    project = read(data, "authored_posts")
+    for example in project:
+        assert sum(example.sentiment) == 1 and example.topics is not None and example.ad is not None
+        assert example.stance == STANCES.index(example.row["stance"])
+        for (_, mask), name in zip(example.entities, example.row["entities"], strict=True):
+            assert (mask == only("negative")) == (name in example.row["negative_about"])
+    for example in read(data, "finance_negative.train"):
+        assert example.sentiment in (only("negative"), NOT_NEGATIVE)
+        assert example.topics is None and example.stance is None and example.ad is None
+    (event, *_) = read(data, "crisis_events.train")
+    assert event.sentiment == (True, True, True) and event.topics == (TOPICS.index("compliance_breach"),)
+
+
+def test_copies_and_contrast_groups_stay_on_one_side() -> None:
+    text = "云桥金融昨晚起无法提现,客服电话一直占线,已经有上百位投资人聚集在公司楼下,希望监管尽快介入"
+    make = lambda i, text, group="": Example(set="authored_posts", key=str(i), text=text, group=group)  # noqa: E731
+    roots = clusters(
+        [
+            make(0, text),
+            make(1, text + "!"),
+            make(2, "别的话", "g1"),
+            make(3, "另一句", "g1"),
+            make(4, "无关"),
+        ]
+    )
+    assert roots[0] == roots[1] != roots[2] == roots[3] != roots[4]
+
+
+def test_the_split_is_stable_and_without_leaks(data: Path) -> None:
+    one, two = split(data, held_out=0.5), split(data, held_out=0.5)
+    assert [e.key for e in one.test] == [e.key for e in two.test] and one.test and one.tune
+    sides = [{e.text for e in part} for part in (one.train, one.tune, one.test)]
+    assert not (sides[0] & sides[1] or sides[0] & sides[2] or sides[1] & sides[2])
+    groups = [{e.group for e in part if e.group} for part in (one.train, one.tune, one.test)]
+    assert not (groups[0] & groups[1] or groups[0] & groups[2] or groups[1] & groups[2])
+
+
+def test_renaming_changes_who_and_nothing_else() -> None:
+    example = Example(
+        set="authored_posts",
+        key="1",
+        text="云桥金融跑路了,云桥在河口贷之后",
+        entities=(("云桥金融", only("negative")), ("云桥", only("negative")), ("河口贷", NOT_NEGATIVE)),
+    )
+    changed = renamed(example, ["新甲", "新乙丙"], np.random.default_rng(1))
+    names = [name for name, _ in changed.entities]
+    assert [mask for _, mask in changed.entities] == [mask for _, mask in example.entities]
+    assert changed.text == f"{names[0]}跑路了,{names[1]}在{names[2]}之后"
+
+
+def test_a_broken_corpus_is_named_with_its_row(tmp_path: Path) -> None:
+    (tmp_path / "authored_posts.jsonl").write_text('{"id": "1"', "utf-8")
+    with pytest.raises(InputError, match=r"authored_posts.jsonl 第 1 行"):
+        read(tmp_path, "authored_posts")
+    with pytest.raises(InputError, match="没有 news_sentiment"):
+        read(tmp_path, "news_sentiment.train")
+
+
+def test_settings_are_checked(tmp_path: Path) -> None:
+    assert set(train.settings()) == {"held_out", "encoder", "wide"}
+    bad = tmp_path / "t.yaml"
+    for text in (
+        "held_out: 1",
+        "held_out: x\nencoder: {}\nwide: {}",
+        "[",
+        "held_out: 0.1\nencoder: {}\nwide: {}\nmore: 1",
+    ):
+        bad.write_text(text, "utf-8")
+        with pytest.raises(ConfigError, match=r"t\.yaml"):
+            train.settings(bad)
+
+
+def test_a_base_that_is_none_is_refused(data: Path, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"config\.json"):
+        train.train(
+            data=data, base=tmp_path, out=tmp_path / "o", work=tmp_path / "w",
+            chosen=train.settings(), budget_min=1, say=print,
+        )  # fmt: skip
+
+
+def test_grams_are_counted_once_each_and_carriers_point_at_them() -> None:
+    hashes, _ = grams("跑路跑路")
+    assert len(hashes) == 4 + 3 + 2 + 1 and len(np.unique(hashes)) == 2 + 2 + 2 + 1
+    known = np.unique(grams("跑路")[0])
+    wide = Wide(
+        hashes=known,
+        idf=np.ones(len(known), np.float32),
+        weights=np.full((len(known), 1), 100, np.int8),
+        scale=np.array([0.01], np.float32),
+        bias=np.array([-1.0], np.float32),
+    )
+    assert wide.logits(["无关的话", "老板跑路"])[:, 0].argmax() == 1
+    assert wide.logits(["", "无关的话"]).tolist() == [[-1.0], [-1.0]]
+    carried = wide.carriers("老板跑路了", [0])
+    assert set(np.flatnonzero(carried)) == {2, 3}
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny encoder from random weights, with the shipped vocabulary."""
+    pytest.importorskip("torch")
+    from transformers import BertConfig, BertModel
+
+    folder = tmp_path_factory.mktemp("base")
+    vocab = (shipped() / "vocab.txt").read_text("utf-8")
+    (folder / "vocab.txt").write_text(vocab, "utf-8")
+    config = BertConfig(
+        vocab_size=vocab.count("\n"), hidden_size=32, num_hidden_layers=2, num_attention_heads=2,
+        intermediate_size=64, max_position_embeddings=512,
+    )  # fmt: skip
+    BertModel(config, add_pooling_layer=False).save_pretrained(folder)
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_numpy_computes_what_the_network_computes(base: Path) -> None:
+    import torch
+
+    from nlp.batches import pad
+    from nlp.encoder import Encoder
+    from nlp.model import from_pretrained
+    from nlp.tokens import Window
+
+    torch.manual_seed(1)
+    judge = from_pretrained(base).eval()
+    with torch.no_grad():
+        for parameter in judge.parameters():
+            parameter.add_(torch.randn_like(parameter) * 0.1)
+    tensors = {name: value.numpy() for name, value in judge.state_dict().items()}
+    rng = np.random.default_rng(0)
+    windows = [
+        Window(ids=[2, *rng.integers(5, 9_000, size).tolist(), 3], spans=[[(1, 3)], [], [(2, 3), (4, 6)]])
+        for size in (6, 30, 90)
+    ]
+    with torch.no_grad():
+        wanted = judge(*map(torch.from_numpy, pad(windows)))
+    got = Encoder(tensors, heads=2).read(windows)
+    for name in ("sentiment", "domain", "topics", "stance", "ad"):
+        np.testing.assert_allclose(getattr(got, name), wanted[name].numpy(), atol=3e-3)
+    np.testing.assert_allclose(np.concatenate(got.entity), wanted["entity"].numpy(), atol=3e-3)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_a_killed_training_goes_on_and_ends_in_a_model_that_loads(
+    data: Path, base: Path, tmp_path: Path
+) -> None:
+    from nlp import learn
+
+    chosen = train.settings()
+    chosen["held_out"] = 0.5
+    chosen["encoder"] |= {"tokens": 1024, "passes": 2, "threads": 1, "focus_from": 0.5}
+    chosen["wide"] |= {"features": 3_000}
+    told: list[str] = []
+
+    class Killed(Exception):
+        pass
+
+    def stop_after_ten(line: str) -> None:
+        told.append(line)
+        if "步" in line and "遍" in line:
+            raise Killed
+
+    def run(say: Any, budget: float = 2.0) -> str:
+        return train.train(
+            data=data,
+            base=base,
+            out=tmp_path / "out",
+            work=tmp_path / "work",
+            chosen=chosen,
+            budget_min=budget,
+            say=say,
+        )
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(learn, "SAVE_EVERY_S", 0)
+        patch.setattr(learn, "SAY_EVERY", 5)
+        with pytest.raises(Killed):
+            run(stop_after_ten)
+        assert (tmp_path / "work" / "checkpoint.pt").exists() and not (tmp_path / "out").exists()
+        name = run(told.append)
+    assert any(line.startswith("接着第") for line in told)
+    made = Runtime.load(tmp_path / "out")
+    assert made.name == name
+    assert len(made.judge([Item(text="云桥金融跑路", entities=("云桥金融",))])) == 1
+    card = json.loads((tmp_path / "out" / "card.json").read_text("utf-8"))
+    assert card["data_sha256"]["authored_posts.jsonl"] == corpus.digest(data / "authored_posts.jsonl")
+    assert set(card["scores"]) == {"yujing", "n-grams", "lexicon"}
+    assert run(told.append) == name, "done work is not done again and gives the same model"
+    with pytest.raises(ConfigError, match="另一次训练"):
+        chosen["encoder"] |= {"seed": 99}
+        run(told.append)
