@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import threading
 import time
@@ -27,8 +28,10 @@ from domain.local_time import spoken
 
 BACKGROUND_S = 30.0
 """Real seconds that the background takes, roughly; what it really takes only moves the end."""
-PLAY_S = 85.0
+PLAY_S = 95.0
 """Real seconds in which the event is played."""
+
+_HEAVY = ("alerts.render", "matplotlib.backends.backend_agg", "matplotlib.figure")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,7 +121,10 @@ class Demo:
         crawl.start()
         judged = 0
         try:
-            model = app.analyzer.model  # loads while the crawl runs
+            # What takes long to load is loaded while the crawl runs: later it would cost hours of the scenario.
+            model = app.analyzer.model
+            for heavy in _HEAVY:
+                importlib.import_module(heavy)
             while True:
                 crawling = crawl.is_alive()
                 judged += app.worker.drain(now=app.clock.now).done
@@ -133,8 +139,11 @@ class Demo:
         for words in crawls.complaints():
             narrator.warn(words)
         narrator.say(f"抓取并研判 {judged} 条，用了 {time.monotonic() - began:.0f} 秒（模型 {model}）")
+        dead = app.inbox.depth(now=app.clock.now()).dead
+        if dead:
+            narrator.warn(f"{dead} 条无法研判，留在死信里：{app.inbox.dead(limit=1)[0].reason}")
         if not app.posts.size():
-            raise YujingError("背景里一条帖子也没有抓到；运行 yujing status 看每个数据源的结果")
+            raise YujingError("背景里没有一条帖子入库，演练无法继续")
         app.watch.rebuild(app.clock.now())
 
     def _accelerated(self, clock: Clock) -> Clock:

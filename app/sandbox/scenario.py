@@ -18,21 +18,21 @@ SITES = ("weibo", "guba", "heimao", "news")
 """Kinds of invented sites, and the platforms of their posts."""
 
 BACKGROUND = timedelta(days=14)
-LEAD = timedelta(minutes=45)
+LEAD = timedelta(minutes=30)
 """Calm talk that is played before the onset."""
-TAIL = timedelta(minutes=30)
+TAIL = timedelta(minutes=15)
 """Played after the last post of the event."""
 LONGEST = timedelta(hours=24)
 """Later posts of an event are not played."""
-SHORTEST = timedelta(minutes=150)
+SHORTEST = timedelta(minutes=120)
 """Least length of what is played."""
 
 _HOURS = (3, 2, 1, 1, 1, 1, 2, 4, 7, 9, 10, 10, 9, 9, 9, 9, 9, 9, 9, 10, 11, 11, 9, 6)
 """Relative liveliness of the hours of a day in Shanghai."""
 _GROWTH = 1.25
 """Posts of an event until time t grow like t to this power: each hour brings more than the one before."""
-_PER_POST = timedelta(minutes=2)
-_LONGEST_SPREAD = timedelta(hours=4)
+_PER_POST = timedelta(minutes=1.5)
+_LONGEST_SPREAD = timedelta(hours=3)
 _SHORTEST_SPREAD = timedelta(minutes=45)
 
 _HEADS = "爱吃 今天也 路过的 江边 半夜 认真 不想上班的 小城 南方 会飞的 隔壁 早起 慢慢 攒钱的 一只 老"
