@@ -184,9 +184,12 @@ class App:
     def deliverer(self) -> Deliverer:
         """Outbox → channels."""
         from alerts.outbox import Deliverer
+        from alerts.routes import night_watch
 
         channels = {"email": mail_channel(self.environment.smtp)}
-        return Deliverer(self.ledger.outbox, channels, states=self.ledger.states)
+        return Deliverer(
+            self.ledger.outbox, channels, states=self.ledger.states, hold=night_watch(self.settings.routes)
+        )
 
     def handle_alerts(self, now: datetime, *, wait: bool = True) -> Outcome:
         """Open or join incidents for alerts that nobody has handled, and put their mails in the outbox.
