@@ -31,7 +31,7 @@ def command(
     if once:
         now = _checked(moment(at), app.clock.now())
         tick = app.watch.tick(now)
-        app.handle_alerts(now)
+        app.handle_alerts(now, wait=False)
         for alert in tick.alerts:
             print(json.dumps(line(alert), ensure_ascii=False))
         print(json.dumps({"at": iso(now), "signals": len(tick.signals), "alerts": len(tick.alerts)}))
