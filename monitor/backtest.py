@@ -36,8 +36,8 @@ class Raised:
 
     @property
     def told(self) -> bool:
-        """Born or escalated: what a backtest prints and scores; updates and recoveries say nothing new."""
-        return self.alert.change in (Change.NEW, Change.ESCALATED)
+        """Whether people would be told of a crisis: what a backtest prints and scores. A recovery is none."""
+        return self.alert.change is not Change.RECOVERED
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,12 +45,12 @@ class Summary:
     """Scores; None where there is nothing to divide by, or no incidents were given."""
 
     alerts: int
-    """Alerts raised and escalations."""
+    """Alerts raised, updated and escalated."""
     brand_weeks: float
     recall: float | None = None
-    """Incidents with an alert of their brand raised or escalated between start and end ÷ incidents."""
+    """Incidents with an alert of their brand raised, updated or escalated between start and end ÷ incidents."""
     precision: float | None = None
-    """Alerts raised or escalated in an incident or up to 6 h after it ÷ alerts (escalations are the same alert)."""
+    """Alerts told in an incident or up to 6 h after it ÷ alerts (updates and escalations are the same alert)."""
     median_delay_min: float | None = None
     """From the start to the first of these, over the incidents found."""
     false_per_brand_week: float | None = None

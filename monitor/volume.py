@@ -67,6 +67,8 @@ _FLOOR = 0.3
 _LEAST = 5.0
 """Least count in an hour for an alert."""
 _LOUDER = 1.3
+_ABOVE_MEAN = 1.5
+"""Least multiple of the series' own mean: in steady noise the highest row of the day is no event."""
 _DAY_S = 86400.0
 
 
@@ -116,6 +118,8 @@ class VolumeDetector:
         self._recent: deque[float] = deque(maxlen=max(self._widths))
         self._highs: deque[tuple[float, float]] = deque()
         self._rows = 0
+        self._level = 0.0
+        self._forget = 1 / (days * per_day)
         self._scales = tuple(0.0 for _ in WINDOWS_S)
         self._told = (-math.inf, 0.0)
 
@@ -130,6 +134,7 @@ class VolumeDetector:
         for sketch, log in zip(self._sketches, logs, strict=True):
             sketch.add(log)
         self._rows += 1
+        self._level += (value - self._level) * max(1 / self._rows, self._forget)
         return VolumeScore(ratio=ratio, alert=alert)
 
     @property
@@ -165,6 +170,8 @@ class VolumeDetector:
     def _worth_telling(self, at_s: float, ratio: float) -> bool:
         if ratio < 1 or sum(list(self._recent)[-self._widths[-1] :]) < _LEAST:
             return False
+        if max(self._mean(width) for width in self._widths) < _ABOVE_MEAN * self._level:
+            return False
         told_at, told = self._told
         return at_s - told_at > _DAY_S or ratio > told * _LOUDER
 
@@ -177,6 +184,7 @@ class VolumeDetector:
             "recent": list(self._recent),
             "highs": [list(pair) for pair in self._highs],
             "rows": self._rows,
+            "level": self._level,
             "scales": list(self._scales),
             "told": [self._told[0] if math.isfinite(self._told[0]) else None, self._told[1]],
             "step_s": self._step,
@@ -193,6 +201,7 @@ class VolumeDetector:
         made._recent.extend(float(value) for value in raw["recent"])
         made._highs.extend((float(at), float(ratio)) for at, ratio in raw["highs"])
         made._rows = int(cast(int, document["rows"]))
+        made._level = float(cast(float, document["level"]))
         made._scales = tuple(float(scale) for scale in raw["scales"])
         at, ratio = raw["told"]
         made._told = (-math.inf if at is None else float(at), float(ratio))

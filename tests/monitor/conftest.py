@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from config.settings import Brand, Rules, Topic
+from config.settings import Baselines, Brand, Rules, Topic
 from domain.alert import Level
 from domain.assessment import Assessment, EntityJudgement, Sentiment, Stance, TopicJudgement
 from domain.plan import Plan
@@ -134,7 +134,7 @@ def make_watch(posts: Posts, ledger: Ledger) -> Callable[..., Watch]:
             "ledger": ledger,
             "brands": BRANDS,
             "topics": TOPICS,
-            "rules": Rules(),
+            "rules": Rules(baselines=Baselines(rebuild_days=14)),
             "plans": PLANS,
         }
         return Watch(**(given | changes))  # type: ignore[arg-type]

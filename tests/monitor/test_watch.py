@@ -46,7 +46,9 @@ def everything(ledger: Ledger) -> list[Alert]:
 
 
 class TestCrisis:
-    def test_is_told_once_with_its_topic_level_and_onset(self, posts: Posts, ledger: Ledger, make_watch: Make) -> None:
+    def test_is_told_once_with_its_topic_level_and_onset(
+        self, posts: Posts, ledger: Ledger, make_watch: Make
+    ) -> None:
         posts.put([*scene.background(NOW + timedelta(hours=2)), *scene.crisis(NOW)])
         revisions = run(make_watch(), hours=2)
         born = [each for each in revisions if each.change is Change.NEW]
@@ -64,7 +66,9 @@ class TestCrisis:
     def test_numbers_of_the_alert_are_counts_of_stored_posts(self, posts: Posts, make_watch: Make) -> None:
         posts.put([*scene.background(NOW + timedelta(hours=2)), *scene.crisis(NOW)])
         for alert in run(make_watch(), hours=1):
-            rows = posts.counts(since=alert.at - timedelta(hours=1), until=alert.at, step_s=3600, topics=False)
+            rows = posts.counts(
+                since=alert.at - timedelta(hours=1), until=alert.at, step_s=3600, topics=False
+            )
             hour = posts.counts(since=alert.at - timedelta(hours=1), until=alert.at, step_s=300, topics=False)
             assert rows
             assert alert.numbers["negatives"] == sum(row.negative for row in hour if row.brand == "yunqiao")
@@ -85,7 +89,9 @@ class TestCrisis:
         levels = [each.level for each in run(make_watch(), hours=6, step=15)]
         assert levels == sorted(levels)
 
-    def test_an_acknowledged_alert_stays_acknowledged(self, posts: Posts, ledger: Ledger, make_watch: Make) -> None:
+    def test_an_acknowledged_alert_stays_acknowledged(
+        self, posts: Posts, ledger: Ledger, make_watch: Make
+    ) -> None:
         posts.put([*scene.background(NOW + timedelta(hours=3)), *scene.crisis(NOW, minutes=120, count=80)])
         watch = make_watch()
         first = run(watch, hours=0.5)[0]
@@ -130,8 +136,12 @@ class TestColdStart:
         assert len(found) == alerts
         assert all("数据不足" in each.explanation for each in found)
 
-    def test_copies_of_one_text_do_not_alarm_a_brand_without_history(self, posts: Posts, make_watch: Make) -> None:
-        posts.put([scene.judged(n, NOW + timedelta(minutes=n), story="same", author="one") for n in range(20)])
+    def test_copies_of_one_text_do_not_alarm_a_brand_without_history(
+        self, posts: Posts, make_watch: Make
+    ) -> None:
+        posts.put(
+            [scene.judged(n, NOW + timedelta(minutes=n), story="same", author="one") for n in range(20)]
+        )
         assert run(make_watch(), hours=1) == []
 
 
@@ -143,7 +153,9 @@ class TestLate:
         posts.put(scene.crisis(NOW - timedelta(minutes=10), minutes=30, count=20))
         assert [each.change for each in watch.tick(NOW + timedelta(minutes=45)).alerts] == [Change.NEW]
 
-    def test_what_arrives_hours_late_corrects_history_and_never_alerts(self, posts: Posts, make_watch: Make) -> None:
+    def test_what_arrives_hours_late_corrects_history_and_never_alerts(
+        self, posts: Posts, make_watch: Make
+    ) -> None:
         posts.put(scene.background(NOW + timedelta(hours=6)))
         watch = make_watch(sources=[source("s", every_min=20)])
         run(watch, hours=3, step=30)
@@ -226,7 +238,12 @@ class TestLimits:
     def test_one_verified_post_on_a_red_topic(self, posts: Posts, make_watch: Make) -> None:
         posts.put(scene.background(NOW + timedelta(hours=1)))
         said = scene.judged(
-            "media", NOW, topics=("withdrawal_difficulty",), tier=Tier.CENTRAL_MEDIA, verified=True, platform="news"
+            "media",
+            NOW,
+            topics=("withdrawal_difficulty",),
+            tier=Tier.CENTRAL_MEDIA,
+            verified=True,
+            platform="news",
         )
         posts.put([said])
         limited = Brand(id="yunqiao", name="云桥金融", limits=Limits(verified_red=True))
@@ -253,7 +270,9 @@ class TestSources:
         ledger.source_runs.record(crawl("blind", NOW + timedelta(minutes=31), Outcome.EMPTY))
         ledger.source_runs.record(crawl("seeing", NOW + timedelta(minutes=31), Outcome.RESULTS))
         after = watch.tick(NOW + timedelta(minutes=35))
-        assert [(each.source, each.change) for each in after.alerts if each.source] == [("blind", Change.RECOVERED)]
+        assert [(each.source, each.change) for each in after.alerts if each.source] == [
+            ("blind", Change.RECOVERED)
+        ]
 
     def test_an_alert_does_not_recover_while_a_source_is_blind(
         self, posts: Posts, ledger: Ledger, make_watch: Make
@@ -268,7 +287,9 @@ class TestSources:
             at = NOW - timedelta(minutes=10 * (60 - number))
             silent = number >= 40
             ledger.source_runs.record(crawl("busy", at, Outcome.RESULTS, new=0 if silent else 5))
-            ledger.source_runs.record(crawl("quiet", at, Outcome.RESULTS, new=int(number % 15 == 0 and not silent)))
+            ledger.source_runs.record(
+                crawl("quiet", at, Outcome.RESULTS, new=int(number % 15 == 0 and not silent))
+            )
         tick = make_watch(sources=[source("busy"), source("quiet")]).tick(NOW)
         assert [each.source for each in tick.alerts] == ["busy"]
         assert "没有一条新帖" in tick.alerts[0].explanation
@@ -279,7 +300,9 @@ def test_a_new_topic_of_the_same_brand_joins_by_posts_or_stands_alone(
 ) -> None:
     posts.put([*scene.background(NOW + timedelta(hours=2)), *scene.crisis(NOW)])
     both = [
-        scene.judged(f"both-{n}", NOW + timedelta(minutes=30 + n), topics=("withdrawal_difficulty", "service_outage"))
+        scene.judged(
+            f"both-{n}", NOW + timedelta(minutes=30 + n), topics=("withdrawal_difficulty", "service_outage")
+        )
         for n in range(12)
     ]
     posts.put(both)
@@ -321,11 +344,20 @@ def replace_brand(judged, brand: str):
 
 
 def source(id_: str, *, every_min: int = 10) -> Source:
-    return Source(id=id_, kind="feed", name=f"来源{id_}", base_url="http://127.0.0.1", platform="news", every_min=every_min)
+    return Source(
+        id=id_,
+        kind="feed",
+        name=f"来源{id_}",
+        base_url="http://127.0.0.1",
+        platform="news",
+        every_min=every_min,
+    )
 
 
 def crawl(id_: str, at, outcome: Outcome, new: int = 1) -> SourceRun:
-    return SourceRun(source=id_, started_at=at - timedelta(minutes=1), ended_at=at, outcome=outcome, new=new, found=new)
+    return SourceRun(
+        source=id_, started_at=at - timedelta(minutes=1), ended_at=at, outcome=outcome, new=new, found=new
+    )
 
 
 class Dying:
