@@ -164,11 +164,11 @@ class Runtime:
         entities = self.fusion.entities(logits.entity, sentiment, names > 1)
         decided = [k for k in np.argsort(-topics) if topics[k] >= self.fusion.thresholds[k]]
         return Judgement(
-            sentiment=_rounded(sentiment),
+            sentiment=_shares(sentiment),
             topics=_rounded(topics),
-            stance=_rounded(stance),
+            stance=_shares(stance),
             ad=round(ad, 5),
-            entities=tuple(map(_rounded, entities)),
+            entities=tuple(map(_shares, entities)),
             decided=tuple(map(int, decided)),
             is_ad=ad >= self.fusion.ad_threshold,
             read=text,
@@ -191,6 +191,14 @@ class Runtime:
 def _rounded(p: Array) -> tuple[float, ...]:
     """Five digits: what another batch's order of summing changes is not shown as a difference."""
     return tuple(round(float(x), 5) for x in p)
+
+
+def _shares(p: Array) -> tuple[float, ...]:
+    """A distribution of five digits that still sums to 1: the largest share takes what rounding left."""
+    shares = list(_rounded(p))
+    best = int(np.argmax(p))
+    shares[best] = round(1 - sum(share for i, share in enumerate(shares) if i != best), 5)
+    return tuple(shares)
 
 
 def _windows(text: str, pieces: Pieces, names: Sequence[str]) -> list[Window]:
@@ -229,7 +237,7 @@ def _gather(
         domain=domain,
         topics=(topics + loudest) / 2,
         stance=stance,
-        ad=round(ad, 5),
+        ad=ad,
         entity=np.array(rows, np.float32).reshape(-1, len(SENTIMENTS)),
         wide=wide,
     )
