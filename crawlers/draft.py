@@ -88,11 +88,12 @@ def to_post(
     if not text:
         raise Unusable("没有正文")
     stamp = draft.stamp or day_of(now)
+    native_id = _impersonal(draft.native_id, platform, secret)
     return Post(
-        id=post_id(platform, draft.native_id),
+        id=post_id(platform, native_id),
         platform=platform,
         source=source,
-        native_id=draft.native_id,
+        native_id=native_id,
         text=mask(text),
         title=mask(title),
         url=mask_url(canonical(draft.url)),
@@ -120,6 +121,18 @@ def day_of(now: datetime) -> Stamp:
 
 def _replacement(match: re.Match[str]) -> str:
     return "\ufffd" if "\ud800" <= match[0] <= "\udfff" else " "
+
+
+def _impersonal(native_id: str, platform: str, secret: bytes) -> str:
+    """An id that holds personal data (an address with somebody's phone number in it) becomes a keyed hash.
+
+    Bare numbers stay: platforms count their posts in as many digits as a phone number has.
+    """
+    return (
+        native_id
+        if native_id.isalnum() or mask(native_id) == native_id
+        else author_key(secret, platform, native_id)
+    )
 
 
 def _author(draft: Draft, *, platform: str, tier: Tier, secret: bytes) -> Author:

@@ -136,7 +136,8 @@ class InboxPipeline:
 
     def process_item(self, item: Harvest) -> Harvest:
         """Hand a harvest over; when the store refuses, the crawl ends and says so."""
-        self._attempt(lambda: self._intake.take(item))
+        if not self._attempt(lambda: self._intake.take(item)):
+            self.crawler.spider.stop()
         return item
 
     def close_spider(self) -> None:
@@ -148,12 +149,14 @@ class InboxPipeline:
         intake: Intake = self.crawler.spider.intake
         return intake
 
-    def _attempt(self, act: Callable[[], None]) -> None:
+    def _attempt(self, act: Callable[[], None]) -> bool:
+        """False for the first failure; after it nothing more is tried."""
         if self._stopped:
-            return
+            return True
         try:
             act()
         except (StoreError, OSError) as error:
             self._stopped = True
             self._intake.failure = error
-            self.crawler.spider.stop()
+            return False
+        return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from datetime import datetime
 from typing import Any, ClassVar
@@ -67,9 +68,8 @@ class SourceSpider(scrapy.Spider):
 
     def stop(self) -> None:
         """End the crawl early; what was gathered is kept."""
-        from scrapy.utils.defer import _schedule_coro
-
-        _schedule_coro(self.crawler.engine.close_spider_async(reason="store"))
+        engine: Any = self.crawler.engine
+        self._stopping = asyncio.ensure_future(engine.close_spider_async(reason="store"))
 
     def request(
         self, url: str, callback: Callable[..., Any], errback: Callable[..., Any], **kwargs: Any

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from config.settings import Source
 from crawlers.run import crawl
+from domain.errors import StoreError
 from store.inbox import open_inbox
 from store.ledger import open_ledger
 
@@ -37,6 +38,9 @@ def main() -> None:
             cookies=spec.get("cookies", {}),
             backoff_s=spec.get("backoff_s", 0.05),
         )
+    except StoreError as error:
+        print(json.dumps({"source": "", "error": str(error)}))
+        runs = []
     finally:
         inbox.close()
         ledger.close()

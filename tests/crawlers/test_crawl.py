@@ -359,25 +359,37 @@ def test_every_misbehaviour_has_its_outcome(bench: Bench, tmp_path: Path) -> Non
     ledger.close()
 
 
-def test_weibo_walls(bench: Bench) -> None:
+def test_walls_foreign_links_and_broken_items(bench: Bench) -> None:
     wall = h.page(json.dumps({"ok": -100, "url": "https://passport.weibo.com/"}))
-    with h.Site(routes={SEARCH: h.page("", status=432)}) as other:
-        bench.site.routes = {SEARCH: lambda x: (weibo(1) if x.query["page"] == "1" else wall)(x)}
+    cards = json.loads(blogs(1, 1))
+    cards["data"]["cards"].append({"card_type": 9, "mblog": {"id": "6", "text": "", "tel": "13812345678"}})
+    broken = {SEARCH: lambda x: x.send(json.dumps(cards) if x.query["page"] == "1" else NO_MORE)}
+    elsewhere = {"/rss.xml": rss(2, link=bench.site.base + "/a/{i}.html")}
+    bench.site.routes = {
+        SEARCH: lambda x: (weibo(1) if x.query["page"] == "1" else wall)(x),
+        "/a/*": articles,
+    }
+    with h.Site({SEARCH: h.page("", status=432)}) as shut, h.Site(broken) as half, h.Site(elsewhere) as feeds:
         runs = bench.crawl(
-            bench.source("halfway", "weibo"), bench.source("no-cookie", "weibo", base_url=other.base), bench.source("nothing-to-do", "weibo", queries=[])
-        )  # fmt: skip
+            bench.source("halfway", "weibo"),
+            bench.source("no-cookie", "weibo", base_url=shut.base),
+            bench.source("nothing-to-do", "weibo", queries=[]),
+            bench.source("half", "weibo", base_url=half.base),
+            bench.source("links", base_url=feeds.base),
+        )
+        assert (runs["no-cookie"]["outcome"], shut.hits[SEARCH]) == ("blocked", 1)
     assert (runs["halfway"]["outcome"], runs["halfway"]["new"]) == ("blocked", 10)
-    assert (runs["no-cookie"]["outcome"], other.hits[SEARCH]) == ("blocked", 1)
     assert runs["nothing-to-do"]["outcome"] == "schema_changed"
-
-
-def test_links_that_lead_elsewhere_are_kept_and_not_followed(bench: Bench) -> None:
-    with h.Site(routes={"/*": articles}) as other:
-        bench.site.routes = {"/rss.xml": rss(2, link=other.base + "/a/{i}.html")}
-        runs = bench.crawl(bench.source("f"))
-        assert (runs["f"]["outcome"], runs["f"]["new"]) == ("results", 2)
-        assert other.count("/") == 0
-        assert all(post.url.startswith(other.base) for post in bench.posts())
+    # What leads elsewhere is kept, and not followed.
+    assert (runs["links"]["outcome"], runs["links"]["new"]) == ("results", 2)
+    assert bench.site.count("/a/") == 0
+    linked = [post for post in bench.posts() if post.source == "links"]
+    assert [post.url.startswith(bench.site.base) for post in linked] == [True, True]
+    # What is no post goes to the rejects, masked.
+    assert (runs["half"]["new"], runs["half"]["rejected"]) == (1, 1)
+    written = (bench.home / "rejects" / "half.jsonl").read_text(encoding="utf-8")
+    assert "138****5678" in written
+    assert "13812345678" not in written
 
 
 def test_articles_that_cannot_be_had_leave_their_summaries_and_say_so(bench: Bench) -> None:
@@ -392,31 +404,37 @@ def test_articles_that_cannot_be_had_leave_their_summaries_and_say_so(bench: Ben
     assert all("第3段" in post.text for post in bench.posts())
 
 
-def test_a_crawl_that_takes_too_long_is_ended_with_what_it_had(bench: Bench) -> None:
+def test_limits_of_time_and_rate_are_kept(bench: Bench) -> None:
     def slowly(x: Any) -> None:
         time.sleep(0.3)
         articles(x)
 
     bench.site.routes = {"/rss.xml": rss(60), "/a/*": slowly}
-    run = bench.crawl(bench.source("f", limit_s=2, concurrency=1))["f"]
-    assert run["outcome"] == "unreachable"
-    assert "超过 2 秒" in run["detail"]
-    assert len(bench.posts()) == run["new"] > 0
-
-
-def test_delay_between_requests_is_kept(bench: Bench) -> None:
-    bench.site.routes = {"/rss.xml": rss(4), "/a/*": articles}
-    bench.crawl(bench.source("f", delay_s=0.4, concurrency=4))
-    gaps = [b - a for a, b in zip(bench.site.times, bench.site.times[1:], strict=False)]
-    assert len(gaps) >= 5
+    with h.Site({"/rss.xml": rss(4), "/a/*": articles}) as polite:
+        runs = bench.crawl(
+            bench.source("long", limit_s=2, concurrency=1),
+            bench.source("polite", base_url=polite.base, delay_s=0.4, concurrency=4),
+        )
+    assert runs["long"]["outcome"] == "unreachable"
+    assert "超过 2 秒" in runs["long"]["detail"]
+    assert sum(post.source == "long" for post in bench.posts()) == runs["long"]["new"] > 0
+    assert runs["polite"]["new"] == 4
+    gaps = [b - a for a, b in zip(polite.times, polite.times[1:], strict=False)]
     assert min(gaps[1:]) > 0.3
 
 
-def test_items_that_are_no_posts_go_masked_to_the_rejects(bench: Bench) -> None:
+def test_a_store_that_refuses_ends_the_crawl_with_a_recorded_outcome(bench: Bench) -> None:
+    """Here: the rejects cannot be written. The other source's crawl goes on to its end."""
+    (bench.home / "rejects").write_text("in the way")
     cards = json.loads(blogs(1, 1))
-    cards["data"]["cards"].append({"card_type": 9, "mblog": {"id": "6", "text": "", "tel": "13812345678"}})
-    bench.site.routes = {SEARCH: lambda x: x.send(json.dumps(cards) if x.query["page"] == "1" else NO_MORE)}
-    assert bench.crawl(bench.source("w", "weibo"))["w"]["rejected"] == 1
-    written = (bench.home / "rejects" / "w.jsonl").read_text(encoding="utf-8")
-    assert "138****5678" in written
-    assert "13812345678" not in written
+    cards["data"]["cards"].append({"card_type": 9, "mblog": {"id": "6"}})
+    bench.site.routes = {SEARCH: h.page(json.dumps(cards)), "/rss.xml": rss(3), "/a/*": articles}
+    runs = bench.crawl(bench.source("w", "weibo", pages=100), bench.source("f"))
+    assert "来源 w" in runs[""]["error"]
+    assert bench.site.hits[SEARCH] < 20
+    ledger = bench.ledger()
+    last = ledger.source_runs.last()
+    ledger.close()
+    assert (last["w"].outcome.value, last["f"].outcome.value) == ("unreachable", "results")
+    assert "存储失败" in last["w"].detail
+    assert sum(post.source == "f" for post in bench.posts()) == 3
