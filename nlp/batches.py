@@ -143,9 +143,8 @@ def one_pass(
     shares: dict[str, float],
     rename: float,
     tokens: int,
-    skip: int = 0,
 ) -> Iterator[Batch]:
-    """Batches of one pass, the same ones for the same seed; the first ``skip`` of them are left out."""
+    """Batches of one pass, the same ones for the same seed."""
     rng = np.random.default_rng(seed)
     names = sorted(
         {name for e in train if e.set in LABELLED for name, _ in e.entities if 2 <= len(name) <= 8}
@@ -155,5 +154,5 @@ def one_pass(
         for e in chosen(train, shares, rng)
     ]
     cut = windows(examples, tokeniser, rng)
-    for group in plan(cut, tokens, rng)[skip:]:
+    for group in plan(cut, tokens, rng):
         yield collate([examples[i] for i in group], [cut[i] for i in group])

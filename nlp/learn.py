@@ -199,6 +199,59 @@ class Fitting:
         return True
 
 
+class Course:
+    """One run of the training: reads passes, saves, tells how far it is."""
+
+    def __init__(
+        self, fitting: Fitting, *, work: Path, recipe: Recipe, budget: float, say: Callable[[str], None]
+    ) -> None:
+        self.fitting, self._work, self._recipe, self._budget, self._say = fitting, work, recipe, budget, say
+        self._started, self._before = time.monotonic(), fitting.spent
+        self._saved = self._started
+        self._smooth: dict[str, float] = {}
+        self._tokens = 0
+
+    @property
+    def over(self) -> bool:
+        """Nothing is left of the passes or of the budget."""
+        return self.fitting.turn >= self._recipe.passes or self.fitting.spent >= self._budget
+
+    def look(self, part: float = 0.0) -> bool:
+        """Bring the progress up to date, ``part`` of a pass being read; says whether the focus is on."""
+        read = (self.fitting.turn + part) / self._recipe.passes
+        self.fitting.progress = max(self.fitting.spent / self._budget, read)
+        return self.fitting.progress >= self._recipe.focus_from
+
+    def read(self, batches: Sequence[Batch], rare: Tensor, *, focused: bool) -> None:
+        """One pass, from where the checkpoint left it; ends early with the budget and when the focus begins."""
+        for number in range(self.fitting.done, len(batches)):
+            if self.look(number / len(batches)) != focused:
+                break
+            self._step(batches[number], rare)
+            if self.over:
+                return
+        self.fitting.turn, self.fitting.done = self.fitting.turn + 1, 0
+
+    def _step(self, batch: Batch, rare: Tensor) -> None:
+        for name, loss in self.fitting.learn(tensors(batch), rare).items():
+            self._smooth[name] = 0.98 * self._smooth.get(name, loss) + 0.02 * loss
+        self.fitting.done += 1
+        now = time.monotonic()
+        self.fitting.spent = self._before + now - self._started
+        self._tokens += int(batch.mask.sum())
+        if now - self._saved > SAVE_EVERY_S:
+            self.fitting.save(self._work)
+            self._saved = now
+        if self.fitting.step % SAY_EVERY == 0:
+            self._say(self._line(self._tokens / (now - self._started)))
+
+    def _line(self, speed: float) -> str:
+        left = math.ceil(self._budget * (1 - self.fitting.progress) / 60)
+        each = " ".join(f"{name} {loss:.3f}" for name, loss in self._smooth.items())
+        done = f"{self.fitting.progress:4.0%} 步 {self.fitting.step} 遍 {self.fitting.turn + 1}"
+        return f"{done} · {each} · {speed:.0f} 词片/秒 · 约剩 {left} 分钟"
+
+
 def fit(
     train: Sequence[Example],
     *,
@@ -220,13 +273,9 @@ def fit(
         say(f"接着第 {fitting.step} 步训练(已用 {fitting.spent / 60:.1f} 分钟)")
     tokeniser = Tokeniser(base / "vocab.txt")
     rare = rarity(train, recipe.rarest)
-    budget = budget_min * 60
-    started, before, saved = time.monotonic(), fitting.spent, time.monotonic()
-    smooth: dict[str, float] = {}
-    tokens = 0
-    while fitting.turn < recipe.passes and fitting.spent < budget:
-        fitting.progress = max(fitting.spent / budget, fitting.turn / recipe.passes)
-        focused = fitting.progress >= recipe.focus_from
+    course = Course(fitting, work=work, recipe=recipe, budget=budget_min * 60, say=say)
+    while not course.over:
+        focused = course.look()
         batches = one_pass(
             train,
             tokeniser,
@@ -235,36 +284,6 @@ def fit(
             rename=recipe.rename,
             tokens=recipe.tokens,
         )
-        ready = list(batches)
-        for number, batch in enumerate(ready):
-            if number < fitting.done:
-                continue
-            part = (fitting.turn + number / len(ready)) / recipe.passes
-            fitting.progress = max(fitting.spent / budget, part)
-            each = fitting.learn(tensors(batch), rare)
-            fitting.done = number + 1
-            fitting.spent = before + time.monotonic() - started
-            tokens += int(batch.mask.sum())
-            for name, loss in each.items():
-                smooth[name] = 0.98 * smooth.get(name, loss) + 0.02 * loss
-            if time.monotonic() - saved > SAVE_EVERY_S:
-                fitting.save(work)
-                saved = time.monotonic()
-            if fitting.step % SAY_EVERY == 0:
-                say(_line(fitting, smooth, tokens / (fitting.spent - before), budget))
-            if fitting.spent >= budget:
-                break
-            if not focused and fitting.progress >= recipe.focus_from:
-                fitting.turn, fitting.done = fitting.turn + 1, 0
-                break
-        else:
-            fitting.turn, fitting.done = fitting.turn + 1, 0
+        course.read(list(batches), rare, focused=focused)
     fitting.save(work)
     (work / "encoder.done").write_text(f"{fitting.step} steps, {fitting.spent / 60:.1f} min\n", "utf-8")
-
-
-def _line(fitting: Fitting, smooth: dict[str, float], speed: float, budget: float) -> str:
-    left = math.ceil(budget * (1 - fitting.progress) / 60)
-    each = " ".join(f"{name} {loss:.3f}" for name, loss in smooth.items())
-    done = f"{fitting.progress:4.0%} 步 {fitting.step} 遍 {fitting.turn + 1}"
-    return f"{done} · {each} · {speed:.0f} 词片/秒 · 约剩 {left} 分钟"

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -76,7 +77,10 @@ def train(
     parts = corpus.split(data, held_out=chosen["held_out"])
     _wide(parts, work, chosen, say)
     if not (work / "encoder.done").exists():
-        from nlp.learn import Recipe, fit  # torch
+        # Threads of OpenMP that spin while they wait make a shared machine five times slower. Read at torch's import.
+        os.environ.setdefault("GOMP_SPINCOUNT", "0")
+        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+        from nlp.learn import Recipe, fit
 
         try:
             recipe = Recipe(**chosen["encoder"])
