@@ -13,10 +13,13 @@ from app.wire import App
 from config.settings import Source
 from monitor.scheduler import Job, run_process
 
+NOTIFY_S = 15.0
+"""Seconds between two looks for alerts that nobody has handled."""
+
 
 def service_jobs(app: App) -> list[Job]:
     """The jobs of ``yujing watch``."""
-    return [*crawl_jobs(app), tick_job(app), retention_job(app)]
+    return [*crawl_jobs(app), tick_job(app), notify_job(app), retention_job(app)]
 
 
 def crawl_jobs(app: App, *, quiet: bool = False) -> list[Job]:
@@ -62,6 +65,15 @@ def tick_job(app: App) -> Job:
         app.handle_alerts(now)
 
     return Job(name="tick", run=run, every_s=app.settings.rules.detection.tick_min * 60)
+
+
+def notify_job(app: App) -> Job:
+    """Mails that were held for others of their brand go out when their wait is over, not at the next tick."""
+
+    def run() -> None:
+        app.handle_alerts(app.clock.now())
+
+    return Job(name="notify", run=run, every_s=NOTIFY_S)
 
 
 def retention_job(app: App) -> Job:

@@ -13,7 +13,7 @@ from app.demo.cast import Cast
 from app.demo.crawls import Crawls
 from app.demo.narrator import Narrator
 from app.sandbox.mailbox import Mailbox
-from app.service import tick_job
+from app.service import notify_job, tick_job
 from app.wire import App
 from domain.alert import Alert, Change, Level
 from domain.errors import YujingError
@@ -69,6 +69,7 @@ class Play:
         return [
             replace(self._crawls.job, run=self._crawl),
             tick_job(app),
+            replace(notify_job(app), every_s=breath),
             Job(name="work", run=self._work, every_s=breath),
             Job(name="deliver", run=self._deliver, every_s=breath),
         ]
