@@ -18,8 +18,8 @@ from config.load import load
 from config.settings import Brand, Settings
 
 MOST_CRAWLS = 30
-"""Crawl processes of a whole run: the background, the rounds, and a last look."""
-ROUNDS = MOST_CRAWLS - 2
+"""Crawl processes of a whole run: the background, a rehearsal, the rounds, and a last look."""
+ROUNDS = MOST_CRAWLS - 3
 RECIPIENTS = {
     "公关值班": "pr@example.test",
     "危机委员会": "committee@example.test",

@@ -18,7 +18,7 @@ SITES = ("weibo", "guba", "heimao", "news")
 """Kinds of invented sites, and the platforms of their posts."""
 
 BACKGROUND = timedelta(days=14)
-LEAD = timedelta(minutes=30)
+LEAD = timedelta(minutes=20)
 """Calm talk that is played before the onset."""
 TAIL = timedelta(minutes=15)
 """Played after the last post of the event."""
@@ -29,7 +29,7 @@ SHORTEST = timedelta(minutes=120)
 
 _HOURS = (3, 2, 1, 1, 1, 1, 2, 4, 7, 9, 10, 10, 9, 9, 9, 9, 9, 9, 9, 10, 11, 11, 9, 6)
 """Relative liveliness of the hours of a day in Shanghai."""
-_GROWTH = 1.25
+_GROWTH = 1.15
 """Posts of an event until time t grow like t to this power: each hour brings more than the one before."""
 _PER_POST = timedelta(minutes=1.5)
 _LONGEST_SPREAD = timedelta(hours=3)

@@ -7,10 +7,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from app.demo import configuration
 from app.demo.cast import LIMITS, Cast, cast
 from app.demo.folder import MARK, Folder
+from app.demo.run import BUDGET_S, QUICKEST_S, SLOWEST_S, play_seconds
 from app.sandbox.rows import Row, Rows
 from config.load import check, load
 from domain.errors import YujingError
@@ -178,3 +181,19 @@ def test_written_configuration_is_valid_and_reaches_every_post(tmp_path: Path, f
 def test_crawls_stay_within_their_number(hours: float) -> None:
     length = timedelta(hours=hours)
     assert length / timedelta(minutes=configuration.every_min(length)) <= configuration.ROUNDS
+
+
+# ---------------------------------------------------------------------------- tempo
+
+
+@given(hours=st.floats(2, 26), pace=st.floats(0.5, 60), spent=st.floats(1, 300))
+def test_tempo_is_bounded(hours: float, pace: float, spent: float) -> None:
+    seconds = play_seconds(timedelta(hours=hours), pace=pace, spent=spent)
+    assert QUICKEST_S <= seconds <= SLOWEST_S
+    if spent <= BUDGET_S - QUICKEST_S:
+        assert spent + seconds <= BUDGET_S
+
+
+def test_slow_crawls_are_given_more_time() -> None:
+    length = timedelta(hours=3.5)
+    assert play_seconds(length, pace=2, spent=20) < play_seconds(length, pace=4, spent=20)

@@ -65,9 +65,8 @@ def test_event_without_offsets_grows_in_its_order() -> None:
     assert [post.text for post in made.posts] == [f"{i}" for i in range(117)]
     hours = Counter(int((post.at - made.onset).total_seconds() // 3600) for post in made.posts)
     assert made.posts[0].at == made.onset
-    assert hours[0] < hours[1]
-    assert hours[0] + hours[1] < hours[2] + hours[3]
-    assert sum(hours[h] for h in range(4)) == 117
+    assert hours[0] < min(hours[1], hours[2])
+    assert sum(hours[h] for h in range(3)) == 117
 
 
 def test_a_small_event_is_not_thinned_to_nothing() -> None:
@@ -156,4 +155,4 @@ def test_brand_of_an_event() -> None:
 
 def test_the_built_in_event_is_played_within_five_hours() -> None:
     lead, after = played(built_in("crisis").rows)
-    assert timedelta(hours=4) < lead + after < timedelta(hours=6)
+    assert timedelta(hours=3) < lead + after < timedelta(hours=5)
