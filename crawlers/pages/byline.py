@@ -37,8 +37,10 @@ _LABELLED = re.compile(
 )
 _PLAIN_TIME = re.compile(r"\d{4}[-/.年]\d{1,2}[-/.月]\d{1,2}日?\s*\d{1,2}:\d{2}(?::\d{2})?")
 _AUTHOR_TEXT = re.compile(
-    r"(?:作\s*者|撰\s*文|文\s*[/|]|记者)\s*[:：/|]?\s*([\u4e00-\u9fa5·]{2,8}|[A-Za-z][A-Za-z .]{1,29})"
-    r"(?=[\s,，;；|/)）]|$|编辑|来源|责编)"
+    r"(?:作\s*者|撰\s*文|文)\s*[:：/|]\s*(?P<author>[\u4e00-\u9fa5·]{2,8}|[A-Za-z][A-Za-z .]{1,29})"
+    r"(?=[\s,，;；|/)）]|$|编辑|来源|责编)|"
+    r"记者\s*[:：]?\s(?P<reporter>[\u4e00-\u9fa5·]{2,4})(?=[\s,，;；|/)）]|$)|"
+    r"[(（](?:\S{0,12})记者\s?(?P<signed>[\u4e00-\u9fa5·]{2,4})[)）\s]"
 )
 _NOT_AUTHOR = re.compile(
     r"^(?:admin|administrator|佚名|未知|网络|本站|编辑|来源|发布|时间|https?:.*|.*\.com|)$", re.IGNORECASE
@@ -67,7 +69,7 @@ def author_of(tree: Any, extracted: str) -> str:
             return value
     match = _AUTHOR_TEXT.search(_shown(tree))
     if match:
-        return match[1].strip()
+        return (match["author"] or match["reporter"] or match["signed"]).strip()
     return extracted if extracted and not _NOT_AUTHOR.match(extracted) else ""
 
 

@@ -38,26 +38,31 @@ _BLANK = re.compile(r"\s+")
 
 def is_thread(tree: Any, url: str) -> bool:
     """Whether the replies are the content: by engine, declared type or address with posts to show for it,
-    or because at least three like blocks of replies outweigh the longest run of paragraphs."""
-    posts = posts_of(tree)
-    if len(posts) >= 2 and (_declared(tree) or _ADDRESS.search(url)):
+    or because at least three like blocks of replies outweigh the longest run of paragraphs outside of them."""
+    family = _family(tree)
+    if len(family) >= 2 and (_declared(tree) or _ADDRESS.search(url)):
         return True
-    return len(posts) >= MIN_POSTS and sum(map(len, posts)) > 1.5 * _longest_prose(tree)
+    return len(family) >= MIN_POSTS and _length(family) > 1.5 * _longest_prose(tree, set(family))
 
 
 def posts_of(tree: Any) -> list[str]:
     """Texts of the largest family of like blocks that are named as posts, in order of the page."""
-    families: dict[tuple[str, str], list[_Element]] = defaultdict(list)
+    return list(_family(tree).values())
+
+
+def _family(tree: Any) -> dict[_Element, str]:
+    families: dict[tuple[str, str], dict[_Element, str]] = defaultdict(dict)
     for element in tree.iter("div", "li", "td", "article", "section", "p", "dd"):
         name = f"{element.get('class') or ''} {element.get('id') or ''}".strip()
         if name and _POST.search(name) and not _NOT_POST.search(name):
-            families[(element.tag, _DIGITS.sub("#", name))].append(element)
-    best: list[str] = []
-    for members in families.values():
-        texts = [text for member in members if len(text := _text(member)) >= 8]
-        if len(texts) >= 2 and sum(map(len, texts)) > sum(map(len, best)):
-            best = texts
-    return best
+            text = _text(element)
+            if len(text) >= 8:
+                families[(element.tag, _DIGITS.sub("#", name))][element] = text
+    return max((f for f in families.values() if len(f) >= 2), key=_length, default={})
+
+
+def _length(family: dict[_Element, str]) -> int:
+    return sum(map(len, family.values()))
 
 
 def contents_of(tree: Any) -> list[str]:
@@ -85,24 +90,14 @@ def _declared(tree: Any) -> bool:
     return bool(_TYPES.search(kinds))
 
 
-def _longest_prose(tree: Any) -> int:
-    """Characters of the paragraphs of the one parent that has the most of them, outside of posts."""
+def _longest_prose(tree: Any, posts: set[_Element]) -> int:
+    """Characters of the paragraphs of the one parent that has the most of them, outside of ``posts``."""
     prose: dict[_Element, int] = defaultdict(int)
     for paragraph in tree.iter("p"):
         parent = paragraph.getparent()
-        if parent is not None and not _in_post(parent):
+        if parent is not None and posts.isdisjoint((paragraph, parent, *parent.iterancestors())):
             prose[parent] += len(_text(paragraph))
     return max(prose.values(), default=0)
-
-
-def _in_post(element: Any) -> bool:
-    for depth, node in enumerate((element, *element.iterancestors())):
-        if depth > 6:
-            return False
-        name = f"{node.get('class') or ''} {node.get('id') or ''}".strip()
-        if name and _POST.search(name) and not _NOT_POST.search(name):
-            return True
-    return False
 
 
 def _text(element: Any) -> str:
