@@ -10,27 +10,27 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Protocol, cast
+from typing import cast
 
 import numpy as np
 
 from config.settings import Brand, Rules, Source, Topic
 from domain.alert import Alert, Level
-from domain.assessment import Sentiment
 from domain.plan import Plan
 from domain.signal import Signal, signal_id
-from monitor.detectors import Finding, Look, finding, look, negative_tail, onset, slow_burn
+from monitor.detectors import Finding, Look, finding, look, negative_tail, onset
 from monitor.evidence import Evidence, gather, ranked_topics
 from monitor.keeper import Keeper
 from monitor.levels import Judgement, judge
+from monitor.listening import Listener, Voice
 from monitor.operators import operator_alerts
+from monitor.ports import TopPosts, WatchLedger
 from monitor.revisions import OPEN, Situation, born, grown, matching, recovered
-from monitor.rules import LIMITS, over_limits, verified_red
+from monitor.rules import LIMITS
 from monitor.series import (
     NEGATIVE,
     PER_DAY,
     PER_HOUR,
-    POSTS,
     STEP_S,
     Counts,
     Layout,
@@ -40,9 +40,6 @@ from monitor.series import (
     time_of,
 )
 from monitor.sources import blind_sources
-from monitor.volume import volume_ratios
-from monitor.wording import explain
-from store.ledger import Alerts, Signals, SourceRuns, States
 from store.posts import Judged, Posts
 
 _LOOKBACK = 10 * PER_HOUR
@@ -53,57 +50,12 @@ _MOST_POSTS, _PER_STORY = 200, 5
 _MOST_OPEN = 10_000
 
 
-class TopPosts(Protocol):
-    """The posts behind a count; ``store.posts.Posts`` is one."""
-
-    def top(
-        self,
-        *,
-        brand: str,
-        since: datetime,
-        until: datetime,
-        topic: str = "",
-        sentiment: Sentiment | None = Sentiment.NEGATIVE,
-        limit: int = 10,
-        per_story: int = 1,
-    ) -> list[Judged]:
-        """The most influential posts, at most ``per_story`` of one story."""
-
-
-class WatchLedger(Protocol):
-    """The repositories of the ledger that the watch needs."""
-
-    @property
-    def states(self) -> States:
-        """Baselines."""
-
-    @property
-    def signals(self) -> Signals:
-        """What detectors found."""
-
-    @property
-    def alerts(self) -> Alerts:
-        """Alerts and their revisions."""
-
-    @property
-    def source_runs(self) -> SourceRuns:
-        """How crawls ended."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class Tick:
     """What a tick found: signals recorded and alert revisions stored by this very call."""
 
     signals: tuple[Signal, ...]
     alerts: tuple[Alert, ...]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Voice:
-    """A finding with the sentence that explains it."""
-
-    finding: Finding
-    text: str
 
 
 class Watch:
@@ -129,7 +81,6 @@ class Watch:
         self._weights = {topic.id: topic.weight for topic in topics}
         self._names = {topic.id: topic.name for topic in topics}
         known = plans or {}
-        self._red = {t.id for t in topics if t.plan in known and known[t.plan].level >= Level.RED}
         self._layout = Layout(brands=tuple(b.id for b in brands), topics=tuple(t.id for t in topics))
         self._counts = counts or StoredCounts(cast(Posts, posts))
         self._keeper = Keeper(
@@ -139,6 +90,16 @@ class Watch:
         # so long ago are judged again. Older ones never are, so late arrivals raise no alert.
         late = max((source.every_min + _DELAY_MIN for source in self._sources), default=0)
         self._late = min(PER_HOUR, math.ceil(late * 60 / STEP_S))
+        self._listener = Listener(
+            keeper=self._keeper,
+            layout=self._layout,
+            brands=self._brands,
+            names=self._names,
+            red={t.id for t in topics if t.plan in known and known[t.plan].level >= Level.RED},
+            rules=rules.detection,
+            late=self._late,
+            top=self._top,
+        )
 
     # ---------------------------------------------------------------------- what others call
 
@@ -155,7 +116,7 @@ class Watch:
             first = min(self._keeper.baseline.absorbed_until, end - _LOOKBACK)
             window = self._counts.read(self._layout, first, end)
             seen = look(self._keeper.baseline, window, end)
-            voices = self._voices(window, seen, end)
+            voices = self._listener.voices(window, seen)
             open_alerts = self._open_by_brand()
             for index, brand in enumerate(self._brands):
                 heard, known = voices.get(index, []), open_alerts.get(brand.id, [])
@@ -198,71 +159,6 @@ class Watch:
             spread = 2 * math.sqrt(phi * mean + float(expected.doubt[NEGATIVE, series]) * mean**2)
             found.append((start, mean, max(0.0, mean - spread), mean + spread))
             start += timedelta(seconds=step_s)
-        return found
-
-    # --------------------------------------------------------------------------- detectors
-
-    def _voices(self, window: Window, seen: Look, end: int) -> dict[int, list[Voice]]:
-        """Brand index → what detectors say, strongest first, one finding a series and detector."""
-        baseline, rules = self._keeper.baseline, self._rules.detection
-        best: dict[tuple[int, str], Finding] = {}
-        for when in range(end - self._late, end + 1):
-            there = seen if when == end else look(baseline, window, when)
-            for each in negative_tail(there, baseline, rules):
-                key = (each.series, "negative")
-                if key not in best or each.tail >= best[key].tail:
-                    best[key] = each
-        found = [*best.values(), *slow_burn(seen, baseline, window, rules)]
-        voices: dict[int, list[Voice]] = {}
-        for each in sorted(found, key=lambda f: -f.tail):
-            voices.setdefault(each.series // self._layout.width, []).append(self._voice(each))
-        volumes = self._volume_voices(seen, window)
-        for index, brand in enumerate(self._brands):
-            extra = self._limit_voices(index, brand, seen, end)
-            extra += [volumes[index]] if index in volumes else []
-            if extra:
-                voices.setdefault(index, []).extend(extra)
-        return voices
-
-    def _voice(self, each: Finding, limit: str = "") -> Voice:
-        topic = self._layout.key(each.series)[1]
-        text = explain(
-            each,
-            topic=self._names.get(topic, topic),
-            history_hours=self._keeper.baseline.history_hours(each.series // self._layout.width),
-            thin_below=self._rules.detection.min_history_hours,
-            limit=limit,
-        )
-        return Voice(finding=each, text=text)
-
-    def _limit_voices(self, index: int, brand: Brand, seen: Look, end: int) -> list[Voice]:
-        if brand.limits is None:
-            return []
-        series = index * self._layout.width
-        found = [self._voice(each, words) for each, words in over_limits(seen, series, brand.limits)]
-        if brand.limits.verified_red and seen.negatives[series] > 0:
-            hit = verified_red(self._top(brand.id, end - PER_HOUR, end), self._red)
-            if hit is not None:
-                words = f"认证账号「{_shown(hit[0].post.author.name)}」发布「{self._names[hit[1]]}」负面"
-                place = series + 1 + self._layout.topics.index(hit[1])
-                found.append(self._voice(finding(seen, place, "limit_verified"), words))
-        return found
-
-    def _volume_voices(self, seen: Look, window: Window) -> dict[int, Voice]:
-        """Brand index → the volume detector's voice: total posts at a new 24 h high of the brand's own scale."""
-        scales = np.array([detector.scales for detector in self._keeper.volumes])
-        posts = window.counts[POSTS, :: self._layout.width]
-        ratios = volume_ratios(posts[:, -PER_HOUR:], scales)[:, -1]
-        enough = seen.posts[:: self._layout.width] >= self._rules.detection.min_negatives
-        enough &= self._keeper.baseline.hours >= self._rules.detection.min_history_hours
-        since = max(0, self._keeper.baseline.absorbed_until - window.first - PER_HOUR + 1)
-        found = {}
-        for brand in np.flatnonzero((ratios >= 1) & enough).tolist():
-            fresh = volume_ratios(posts[brand : brand + 1, since:], scales[brand : brand + 1])[0, :-1]
-            day_ago = (window.end - PER_DAY) * STEP_S
-            highest = max(self._keeper.volumes[brand].highest(day_ago), float(fresh.max(initial=0.0)))
-            if ratios[brand] > highest:
-                found[brand] = self._voice(finding(seen, brand * self._layout.width, "volume"))
         return found
 
     # ----------------------------------------------------------------------------- a brand
@@ -474,7 +370,3 @@ class Watch:
             explanation=voice.text,
             posts=posts[:20],
         )
-
-
-def _shown(text: str) -> str:
-    return "".join(c for c in text if c.isprintable())[:30]

@@ -18,10 +18,16 @@ def chance_text(tail: float) -> str:
     return next((text for least, text in _CHANCES if tail >= least), "")
 
 
-def explain(finding: Finding, *, topic: str, history_hours: float, thin_below: float, limit: str = "") -> str:
-    """The sentence of a finding; ``topic`` is its name (empty: the whole brand), ``limit`` the limit's words."""
+def explain(
+    finding: Finding, *, topic: str, history_hours: float, thin_below: float, limit: str = "", until: str = ""
+) -> str:
+    """The sentence of a finding; ``topic`` is its name (empty: the whole brand), ``limit`` the limit's words.
+
+    ``until``: when the window ended, where that is not now (posts that were crawled late).
+    """
     about = f"「{topic}」" if topic else ""
     span = "1小时" if finding.window_min == 60 else f"{finding.window_min}分钟"
+    past = f"截至 {until} 的{span}" if until else f"过去{span}"
     rare = chance_text(finding.tail)
     if limit:
         start = limit
@@ -30,7 +36,7 @@ def explain(finding: Finding, *, topic: str, history_hours: float, thin_below: f
     elif finding.detector == "slow_burn":
         start = f"{about}负面连续多小时偏高，过去1小时 {finding.negatives:.0f} 条，平时{usual_text(finding.usual)}"
     else:
-        start = f"过去{span}{about}负面 {finding.observed:.0f} 条，这个时段平时{usual_text(finding.expected)}"
+        start = f"{past}{about}负面 {finding.observed:.0f} 条，这个时段平时{usual_text(finding.expected)}"
         if rare:
             start += f"，这种高值{rare}"
     parts = [start]

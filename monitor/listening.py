@@ -1,0 +1,123 @@
+"""Asks every detector about every series, and lets each finding say itself in a sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from config.settings import Brand, Detection
+from domain.local_time import SHANGHAI
+from monitor.detectors import Finding, Look, finding, look, negative_tail, slow_burn
+from monitor.keeper import Keeper
+from monitor.rules import over_limits, verified_red
+from monitor.series import PER_DAY, PER_HOUR, POSTS, STEP_S, Layout, Window, time_of
+from monitor.volume import volume_ratios
+from monitor.wording import explain
+from store.posts import Judged
+
+
+@dataclass(frozen=True, kw_only=True)
+class Voice:
+    """A finding with the sentence that explains it."""
+
+    finding: Finding
+    text: str
+
+
+Top = Callable[[str, int, int], list[Judged]]
+"""Brand, first bucket, bucket after the last → its most influential negative posts."""
+
+
+class Listener:
+    """All detectors over all series. ``late``: so many of the newest window ends are judged at every tick."""
+
+    def __init__(
+        self,
+        *,
+        keeper: Keeper,
+        layout: Layout,
+        brands: Sequence[Brand],
+        names: Mapping[str, str],
+        red: Collection[str],
+        rules: Detection,
+        late: int,
+        top: Top,
+    ) -> None:
+        self._keeper = keeper
+        self._layout = layout
+        self._brands = tuple(brands)
+        self._names = names
+        self._red = red
+        self._rules = rules
+        self._late = late
+        self._top = top
+
+    def voices(self, window: Window, seen: Look) -> dict[int, list[Voice]]:
+        """Brand index → what detectors say, strongest first, one finding a series and detector."""
+        baseline, rules = self._keeper.baseline, self._rules
+        end = seen.end
+        newest: dict[int, Finding] = {}
+        for when in range(end - self._late, end + 1):
+            there = seen if when == end else look(baseline, window, when)
+            for each in negative_tail(there, baseline, rules):
+                # The newest window that fires speaks: its numbers are those of the last hour.
+                newest[each.series] = each
+        found = [*newest.values(), *slow_burn(seen, baseline, window, rules)]
+        voices: dict[int, list[Voice]] = {}
+        for each in sorted(found, key=lambda f: -f.tail):
+            voices.setdefault(each.series // self._layout.width, []).append(self._voice(each, end))
+        volumes = self._volume_voices(seen, window)
+        for index, brand in enumerate(self._brands):
+            extra = self._limit_voices(index, brand, seen, end)
+            extra += [volumes[index]] if index in volumes else []
+            if extra:
+                voices.setdefault(index, []).extend(extra)
+        return voices
+
+    def _voice(self, each: Finding, end: int, limit: str = "") -> Voice:
+        topic = self._layout.key(each.series)[1]
+        text = explain(
+            each,
+            topic=self._names.get(topic, topic),
+            history_hours=self._keeper.baseline.history_hours(each.series // self._layout.width),
+            thin_below=self._rules.min_history_hours,
+            limit=limit,
+            until="" if each.end == end else f"{time_of(each.end).astimezone(SHANGHAI):%H:%M}",
+        )
+        return Voice(finding=each, text=text)
+
+    def _limit_voices(self, index: int, brand: Brand, seen: Look, end: int) -> list[Voice]:
+        if brand.limits is None:
+            return []
+        series = index * self._layout.width
+        found = [self._voice(each, end, words) for each, words in over_limits(seen, series, brand.limits)]
+        if brand.limits.verified_red:
+            hit = verified_red(self._top(brand.id, end - PER_HOUR - self._late, end), self._red)
+            if hit is not None:
+                words = f"认证账号「{_shown(hit[0].post.author.name)}」发布「{self._names[hit[1]]}」负面"
+                place = series + 1 + self._layout.topics.index(hit[1])
+                found.append(self._voice(finding(seen, place, "limit_verified"), end, words))
+        return found
+
+    def _volume_voices(self, seen: Look, window: Window) -> dict[int, Voice]:
+        """Brand index → the volume detector's voice: total posts at a new 24 h high of the brand's own scale."""
+        scales = np.array([detector.scales for detector in self._keeper.volumes])
+        posts = window.counts[POSTS, :: self._layout.width]
+        ratios = volume_ratios(posts[:, -PER_HOUR:], scales)[:, -1]
+        enough = seen.posts[:: self._layout.width] >= self._rules.min_negatives
+        enough &= self._keeper.baseline.hours >= self._rules.min_history_hours
+        since = max(0, self._keeper.baseline.absorbed_until - window.first - PER_HOUR + 1)
+        found = {}
+        for brand in np.flatnonzero((ratios >= 1) & enough).tolist():
+            fresh = volume_ratios(posts[brand : brand + 1, since:], scales[brand : brand + 1])[0, :-1]
+            day_ago = (window.end - PER_DAY) * STEP_S
+            highest = max(self._keeper.volumes[brand].highest(day_ago), float(fresh.max(initial=0.0)))
+            if ratios[brand] > highest:
+                found[brand] = self._voice(finding(seen, brand * self._layout.width, "volume"), seen.end)
+        return found
+
+
+def _shown(text: str) -> str:
+    return "".join(c for c in text if c.isprintable())[:30]
