@@ -16,10 +16,12 @@ from crawlers.pages.markup import plain
 from crawlers.urls import canonical
 
 MAX_ENTRIES = 2000
+MAX_CHARS = 3_000_000
 WHOLE = 800
 """A feed that carries so many characters of a post carries all of it: its page need not be fetched."""
 
-_DECLARATION = re.compile(r"\s*<\?xml[^>]*\?>")
+_ROOT = re.compile(r"<(?:[\w-]+:)?(?:rss|feed|rdf|channel)\b", re.IGNORECASE)
+_DECLARATION = re.compile(r"\A\s*<\?xml[^>]*\?>")
 _ENTITY = re.compile(r"<!ENTITY", re.IGNORECASE)
 
 
@@ -34,6 +36,11 @@ def parse(body: bytes, *, base_url: str, now: datetime, declared: str = "", stat
     text = decode(body, declared=declared)
     if _ENTITY.search(text):
         return Listing.changed("订阅源里有实体声明，已拒绝解析")
+    if not _ROOT.search(text, 0, 20_000) or len(text) > MAX_CHARS:
+        # feedparser reads anything, at a price: what is no feed does not get so far.
+        return (
+            Listing.blocked("返回的是登录或验证页面") if walled(text) else Listing.changed("不是 RSS 或 Atom")
+        )
     import feedparser
 
     # Decoded here, by our own rules; the declaration's encoding would now be a lie.

@@ -8,8 +8,8 @@ from html import unescape
 from lxml import html as lxml_html
 from lxml.etree import LxmlError
 
-_TAG = re.compile(r"<[a-zA-Z/!][^>]*>")
-_BREAK = re.compile(r"<(?:br|/p|/div|/li|/h[1-6])\b[^>]*>", re.IGNORECASE)
+_TAG = re.compile(r"<[a-zA-Z/!][^<>]*>")
+_BREAK = re.compile(r"<(?:br|/p|/div|/li|/h[1-6])\b[^<>]*>", re.IGNORECASE)
 _DEEP = 400_000
 
 

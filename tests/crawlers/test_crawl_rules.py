@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
@@ -15,12 +16,17 @@ from app.cli import run
 from app.commands import extract
 from app.commands.crawl import choose, cookie
 from config.settings import Source
+from crawlers.dates import parse_date
+from crawlers.draft import tidy
 from crawlers.health import Listing, of_status, walled, worst
 from crawlers.marks import MAX_TRIES, Mark
 from crawlers.middlewares import retry_after
-from crawlers.pages import article
+from crawlers.pages import article, feed, guba, weibo
+from crawlers.pages.markup import plain
+from crawlers.privacy import mask
 from crawlers.rejects import MAX_FILE, Reject, Rejects
 from crawlers.resolver import GuardedResolver
+from crawlers.urls import canonical
 from domain.errors import ConfigError, InputError, UsageError
 from domain.post import Engagement
 from domain.source_run import Outcome
@@ -157,3 +163,33 @@ def test_extract_says_what_it_cannot_read(tmp_path: Path, monkeypatch: pytest.Mo
         with pytest.raises(InputError, match=path.name):
             extract.command(path, url="")
         assert run(lambda path=path: extract.command(path, url="")) == 1  # type: ignore[misc]
+
+
+LONG = 100_000
+BOMBS = [
+    part * LONG
+    for part in (
+        "<a", "<br", " ", "\n ", "&", "1", "1-", "a@", "http://", "a.", "138 ", "年", "一", "article_list =",
+        "<!--", "<p>", "记者 ", "[", "卡号", "(记者",
+    )
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("bomb", BOMBS, ids=[repr(b[:6]) for b in BOMBS])
+def test_no_text_takes_long(bomb: str) -> None:
+    """Expressions that try again from every character would take hours here."""
+    body = bomb.encode()
+    steps = {
+        "plain": lambda: plain(bomb),
+        "mask": lambda: mask(bomb),
+        "tidy": lambda: tidy(bomb),
+        "date": lambda: parse_date(bomb, now=NOW),
+        "url": lambda: canonical(bomb),
+        "feed": lambda: feed.parse(body, base_url="https://a.example", now=NOW),
+        "guba": lambda: guba.parse(body, base_url="https://a.example", now=NOW),
+        "weibo": lambda: weibo.parse(body, base_url="https://a.example", now=NOW),
+    }
+    for name, step in steps.items():
+        started = time.process_time()
+        step()
+        assert time.process_time() - started < 5, name
