@@ -136,9 +136,10 @@ class Baseline:
             mean = self.expect(first, first + PER_HOUR).mean
             kept = self._winsorise(counts, mean)
             self._learn_level(first, kept, live)
-            self._learn_dispersion(kept, mean, live & (self.hours >= 24), self._suspect(counts, mean))
+            suspect = self._suspect(counts, mean)
+            self._learn_dispersion(kept, mean, live & (self.hours >= 24), suspect)
             self._learn_profile(first, kept, live)
-            self._learn_share(kept, live)
+            self._learn_share(kept, live, suspect)
             self._advance_cusum(counts, mean, live)
             self.hours += live
         self.absorbed_until = first + PER_HOUR
@@ -203,9 +204,9 @@ class Baseline:
             total[:, live, cell] += sums[:, live]
             exposure[:, live, cell] += flat[:, live]
 
-    def _learn_share(self, kept: Floats, live: Flags) -> None:
+    def _learn_share(self, kept: Floats, live: Flags, suspect: Flags) -> None:
         keep = math.exp(-1 / (24 * self._settings.level_days))
-        on = live[self._brand]
+        on = live[self._brand] & ~suspect
         negatives = kept[NEGATIVE].sum(axis=1)
         posts = kept[POSTS, self._whole].sum(axis=1)[self._brand]
         self.share_negative = np.where(on, self.share_negative * keep + negatives, self.share_negative)

@@ -158,6 +158,7 @@ def finding(seen: Look, series: int, detector: str) -> Finding:
     )
 
 
+_SLOW_HOURS = 6
 THIN_STORIES, THIN_SHARE = 8, 1 / 3
 """Distinct negative stories in an hour, and negative share, that a brand with little history needs."""
 
@@ -189,7 +190,7 @@ def negative_tail(seen: Look, baseline: Baseline, rules: Detection) -> list[Find
 
 
 def slow_burn(seen: Look, baseline: Baseline, window: Window, rules: Detection) -> list[Finding]:
-    """Series whose CUSUM of hourly excess passed ``rules.slow_burn`` at a new 24 h high, behind the gate.
+    """Series whose CUSUM of hourly excess is over ``rules.slow_burn`` at a new 24 h high, behind the gate over 6 h.
 
     Only whole hours count; the state's CUSUM goes on over the hours that were not absorbed yet.
     """
@@ -207,9 +208,22 @@ def slow_burn(seen: Look, baseline: Baseline, window: Window, rules: Detection) 
     trusted = np.repeat(baseline.hours >= rules.min_history_hours, baseline.layout.width)
     extra = np.full(baseline.layout.size, math.log(max(1, baseline.layout.width - 1)))
     extra[:: baseline.layout.width] = 0.0
-    crossed = (height > rules.slow_burn + extra) & (earlier <= rules.slow_burn + extra)
-    fires = crossed & trusted & gate(seen, rules) & (seen.tail >= 1)
+    high = (height > rules.slow_burn + extra) & (height > earlier)
+    fires = high & trusted & _slow_gate(baseline, window, seen.end, rules)
     return [finding(seen, int(i), "slow_burn") for i in np.flatnonzero(fires)]
+
+
+def _slow_gate(baseline: Baseline, window: Window, end: int, rules: Detection) -> Flags:
+    """The gate of ``gate`` over the last six hours, of which the last one must hold a negative post."""
+    part = window.part(max(window.first, end - _SLOW_HOURS * PER_HOUR), end)
+    negatives = part[NEGATIVE].sum(axis=1)
+    posts = part[POSTS].sum(axis=1)[
+        np.arange(len(negatives)) // baseline.layout.width * baseline.layout.width
+    ]
+    share = baseline.expect(end - 1, end).share
+    z = (negatives - posts * share) / np.sqrt(np.maximum(posts, 1) * share * (1 - share))
+    recent = part[NEGATIVE, :, -PER_HOUR:].sum(axis=1)
+    return cast(Flags, (negatives >= 2 * rules.min_negatives) & (z > rules.share_z) & (recent > 0))
 
 
 def onset(baseline: Baseline, window: Window, series: int, end: int) -> int:

@@ -106,7 +106,7 @@ def _volume(finding: Finding, evidence: Evidence) -> Reason:
     points = 25 * rarity
     if evidence.posts:
         points = 15 * rarity + 10 * min(1.0, math.log10(1 + evidence.engagement) / 5)
-    text = f"1 小时负面 {finding.negatives:.0f} 条（平时 {usual_text(finding.usual)}），互动 {evidence.engagement} 次"
+    text = f"1 小时负面 {finding.negatives:.0f} 条（平时{usual_text(finding.usual)}），互动 {evidence.engagement} 次"
     return _part("volume", points, text)
 
 

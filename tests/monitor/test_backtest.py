@@ -34,7 +34,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
         posts = rng.poisson(mean, 2 * 2016)
         negative = rng.binomial(posts, 0.12)
         hit = slice(3000, 3060)
-        extra = rng.poisson(np.linspace(0, 4 * mean, 60))
+        extra = rng.poisson(np.linspace(mean, 4 * mean, 60))
         posts[hit] += extra
         negative[hit] += rng.binomial(extra, 0.8)
         lines += [
