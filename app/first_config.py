@@ -119,6 +119,7 @@ def _sources(document: CommentedMap, answers: Answers) -> None:
         source["enabled"] = True
         if answer.base_url:
             source["base_url"] = answer.base_url
+            source.pop("cookie_env", None)  # the cookie of the real site is not for another host
             source["name"] = f"{answer.kind} {urlsplit(answer.base_url).hostname}"
         if answer.kind == "weibo":
             source["queries"] = _flow(source, "queries", (answers.name, *answers.products))
@@ -130,7 +131,8 @@ def _sources(document: CommentedMap, answers: Answers) -> None:
     # The entries that were not chosen stay as examples, switched off, unless a chosen one took their id.
     taken = {source["id"] for source in chosen}
     rest = [s for s in document["sources"] if s not in chosen and s["id"] not in taken]
-    document["sources"][:] = [*chosen, *rest] if chosen else document["sources"]
+    if chosen:
+        document["sources"][:] = [*chosen, *rest]
 
 
 def _routes(document: CommentedMap, recipients: Sequence[str]) -> None:

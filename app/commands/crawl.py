@@ -6,6 +6,7 @@ import difflib
 import json
 import os
 from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -13,7 +14,7 @@ import typer
 
 from config.settings import Source
 from domain.errors import ConfigError, UsageError
-from domain.source_run import SourceRun
+from domain.source_run import Outcome, SourceRun
 
 EXAMPLE = "例：yujing crawl weibo-search news-feed"
 
@@ -27,19 +28,38 @@ def command(
     chosen = choose(sources, app.settings.sources)
     from crawlers.run import crawl
 
-    runs = crawl(
-        chosen,
-        inbox=app.inbox,
-        ledger=app.ledger,
-        secret=app.environment.secret.get_secret_value().encode(),
-        now=app.clock.now,
-        rejects=app.home / "rejects",
-        cookies={source.id: cookie(source, os.environ) for source in chosen},
+    now = app.clock.now()
+    cookies: dict[str, str] = {}
+    runs: list[SourceRun] = []
+    for source in chosen:
+        # One source without its cookie must not keep the others of its process from being crawled.
+        try:
+            cookies[source.id] = cookie(source, os.environ)
+        except ConfigError as error:
+            runs.append(_blocked(source, str(error), now))
+            app.ledger.source_runs.record(runs[-1])
+    able = [source for source in chosen if source.id in cookies]
+    runs += (
+        crawl(
+            able,
+            inbox=app.inbox,
+            ledger=app.ledger,
+            secret=app.environment.secret.get_secret_value().encode(),
+            now=app.clock.now,
+            rejects=app.home / "rejects",
+            cookies=cookies,
+        )
+        if able
+        else []
     )
     for run in runs:
         print(json.dumps(line(run), ensure_ascii=False))
     if not all(run.outcome.seeing for run in runs):
         raise typer.Exit(1)
+
+
+def _blocked(source: Source, why: str, now: datetime) -> SourceRun:
+    return SourceRun(source=source.id, started_at=now, ended_at=now, outcome=Outcome.BLOCKED, detail=why)
 
 
 def choose(ids: list[str], known: tuple[Source, ...]) -> list[Source]:

@@ -89,6 +89,10 @@ def command(
     if test_mail:
         _send(answers, environment.smtp, now=wall())
     print("下一步：yujing check（检查配置）→ yujing up（启动服务）→ yujing status（看数据源是否正常）")
+    if any(source.kind == "weibo" and not source.base_url for source in answers.sources):
+        print(
+            "微博搜索需要您自己的 Cookie：放进环境变量 YUJING_WEIBO_COOKIE（或 YUJING_WEIBO_COOKIE_FILE 指向的文件）"
+        )
     if not answers.sources:
         print(
             "还没有启用任何数据源：在 sources.yaml 里把 enabled 改成 true，或用 yujing import 导入已有的帖子"

@@ -50,6 +50,7 @@ def test_what_was_answered_is_what_is_loaded(tmp_path: Path) -> None:
 
 def test_comments_stay(tmp_path: Path) -> None:
     write_config(tmp_path / "config", answers(), shipped=SHIPPED)
+    assert check(tmp_path / "config") == []
     for name in ("brands.yaml", "sources.yaml", "routes.yaml", "rules.yaml"):
         text = (tmp_path / "config" / name).read_text(encoding="utf-8")
         assert sum(line.lstrip().startswith("#") for line in text.splitlines()) >= 5, name
