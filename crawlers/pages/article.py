@@ -18,6 +18,8 @@ from crawlers.urls import canonical
 
 MAX_BYTES = 10 * 1024 * 1024
 MAX_TEXT = 200_000
+MAX_TAGS = 40_000
+"""Pages of people have a few thousand."""
 CONTENT_SHARE = 0.4
 
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|[\ud800-\udfff]")
@@ -50,6 +52,7 @@ def parse(body: bytes, *, now: datetime, url: str = "", declared: str = "") -> A
     articles, recall for threads, where the replies are the content.
     """
     text = _UNPRINTABLE.sub("", _XML_DECLARATION.sub("", decode(body[:MAX_BYTES], declared=declared)))
+    text = _bounded(text)
     tree = _tree(text)
     if tree is None:
         return Article(url=canonical(url), title="", author="", stamp=None, text="")
@@ -63,6 +66,16 @@ def parse(body: bytes, *, now: datetime, url: str = "", declared: str = "") -> A
         stamp=published(tree, now=now) or parse_date(_field(found, "date"), now=now),
         text=(_whole_thread(tree, found) if thread else _body_lines(_field(found, "text"), title))[:MAX_TEXT],
     )
+
+
+def _bounded(text: str) -> str:
+    """The text up to its ``MAX_TAGS``-th tag: extraction costs a tenth of a millisecond each."""
+    if text.count("<") <= MAX_TAGS:
+        return text
+    end = 0
+    for _ in range(MAX_TAGS):
+        end = text.index("<", end) + 1
+    return text[: end - 1]
 
 
 def _tree(text: str) -> Any:
