@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 from pathlib import Path
 from types import FrameType
 from typing import Annotated
@@ -43,8 +44,13 @@ def command(
         calm=read_rows(calm) if calm else None,
         campaign=no_crisis,
     )
-    with Folder(dir) as folder, Narrator() as narrator:
-        result = Demo(folder.path, script, narrator).run()
+    with Folder(dir) as folder:
+        try:
+            with Narrator() as narrator:
+                result = Demo(folder.path, script, narrator).run()
+        except KeyboardInterrupt:
+            print(f"yujing: 已中断；做到一半的结果在 {folder.path}", file=sys.stderr)
+            raise typer.Exit(130) from None
     missing = result.missing(crisis=not no_crisis)
     tell(result, folder.path, missing, Narrator())
     if as_json:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 from app.service import CrawlFailed, crawl_jobs
 from app.wire import App
+from monitor.scheduler import stop_processes
 
 
 class Crawls:
@@ -17,21 +20,42 @@ class Crawls:
         self.count = 0
         """Processes started so far."""
         self._lock = threading.Lock()
+        self._running: threading.Thread | None = None
 
-    def run(self, *, spare: int = 0) -> bool:
-        """Crawl once, to the end; False when no more than ``spare`` processes are left and nothing was done.
+    def begin(self, *, spare: int = 0) -> threading.Thread | None:
+        """Start a crawl; None when one runs already, or no more than ``spare`` processes are left.
 
         A crawl that ends badly is no exception here: ``complaints`` says what became of each source.
         """
         with self._lock:
-            if self.count + spare >= self._most:
-                return False
+            if self.count + spare >= self._most or (self._running and self._running.is_alive()):
+                return None
             self.count += 1
-            try:
-                self.job.run()
-            except CrawlFailed:
-                return True
-            return True
+            self._running = threading.Thread(target=self._crawl)
+            self._running.start()
+            return self._running
+
+    def run(self, *, spare: int = 0) -> None:
+        """Crawl once, to the end, unless ``begin`` would not."""
+        crawl = self.begin(spare=spare)
+        if crawl:
+            with self.ending():
+                crawl.join()
+
+    @contextmanager
+    def ending(self) -> Iterator[None]:
+        """Ends the crawl that runs when what is done meanwhile is interrupted."""
+        try:
+            yield
+        except BaseException:
+            stop_processes()
+            if self._running:
+                self._running.join()
+            raise
+
+    def _crawl(self) -> None:
+        with suppress(CrawlFailed):
+            self.job.run()
 
     def complaints(self) -> list[str]:
         """One line for each source that could not see in its last crawl, or has not been crawled."""

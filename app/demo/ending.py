@@ -20,7 +20,8 @@ def tell(result: Result, home: Path, missing: Sequence[str], narrator: Narrator)
     for alert in result.alerts:
         name = result.names.get(alert.brand, alert.brand)
         after = _minutes(result.delay_s(alert))
-        narrator.event(alert.first_at, f"{alert.level.colour}色预警 · {name} · {after}", alert.level)
+        words = f"预警 · {name} · {after}发出，现为{alert.level.colour}色（{alert.level.word}）"
+        narrator.event(alert.first_at, words, alert.level)
     if not result.alerts:
         narrator.say("预警　没有")
     for path in result.emails[:1]:

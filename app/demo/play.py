@@ -16,7 +16,6 @@ from app.sandbox.mailbox import Mailbox
 from app.service import notify_job, tick_job
 from app.wire import App
 from domain.alert import Alert, Change, Level
-from domain.errors import YujingError
 from domain.local_time import SHANGHAI
 from monitor.scheduler import Job, Scheduler
 
@@ -35,11 +34,10 @@ class Play:
         self._mailbox, self._narrator = mailbox, narrator
         self._told: set[str] = set()
         self._posts = app.posts.size()
-        self._failures: list[str] = []
         self._working = threading.Lock()
 
     def run(self) -> None:
-        """Play to the present. Raises ``YujingError`` when the service itself failed."""
+        """Play to the present. Raises ``YujingError`` when the last look fails."""
         narrator, clock = self._narrator, self._app.clock
         narrator.stage(f"上演：时间加快到 {clock.rate:.0f} 倍，抓取、研判、检测、投递照常运转")
         # Jobs that are late in compressed time are put off; that is what they are told to do, and no news.
@@ -54,8 +52,6 @@ class Play:
                 now = clock.now()
                 done, total = (now - start).total_seconds(), (wall() - start).total_seconds()
                 narrator.advance("情景时间", done, total, f"{now.astimezone(SHANGHAI):%m-%d %H:%M}")
-                if self._failures:
-                    raise YujingError(self._failures[0])
         finally:
             narrator.done()
             scheduler.stop()
@@ -96,7 +92,11 @@ class Play:
         self._tell()
 
     def _failed(self, job: str, error: BaseException) -> None:
-        self._failures.append(f"{job}：{error}" if str(error) else f"{job}：{type(error).__name__}")
+        """Say it, once; the job runs again, and what matters is what has happened in the end."""
+        words = f"{job}：{error}" if str(error) else f"{job}：{type(error).__name__}"
+        if words not in self._told:
+            self._told.add(words)
+            self._narrator.warn(words)
 
     # ------------------------------------------------------------------ what happened
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import os
-import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -126,25 +125,22 @@ class Demo:
         narrator = self._narrator
         narrator.stage("背景：抓取过去 14 天，逐条研判，学习平时的水平")
         began = time.monotonic()
-        crawl = threading.Thread(target=crawls.run)
-        crawl.start()
+        crawl = crawls.begin()
+        assert crawl is not None
         judged = 0
-        try:
+        with crawls.ending():
             # What takes long to load is loaded while the crawl runs: later it would cost hours of the scenario.
             model = app.analyzer.model
             for heavy in _HEAVY:
                 importlib.import_module(heavy)
-            while True:
+            crawling = True
+            while crawling:
                 crawling = crawl.is_alive()
                 judged += app.worker.drain(now=app.clock.now).done
                 waiting = app.inbox.depth(now=app.clock.now()).waiting
                 narrator.advance("研判", judged, max(judged + waiting, 1), f"{judged} 条")
-                if not crawling:
-                    break
                 time.sleep(0.1)
-        finally:
-            crawl.join()
-            narrator.done()
+        narrator.done()
         for words in crawls.complaints():
             narrator.warn(words)
         narrator.say(f"抓取并研判 {judged} 条，用了 {time.monotonic() - began:.0f} 秒（模型 {model}）")

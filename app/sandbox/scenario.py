@@ -31,6 +31,8 @@ _HOURS = (3, 2, 1, 1, 1, 1, 2, 4, 7, 9, 10, 10, 9, 9, 9, 9, 9, 9, 9, 10, 11, 11,
 """Relative liveliness of the hours of a day in Shanghai."""
 _GROWTH = 1.15
 """Posts of an event until time t grow like t to this power: each hour brings more than the one before."""
+_MARGIN = timedelta(minutes=3)
+"""Nothing is published so shortly before the end: a machine that is quick meets the present a little earlier."""
 _PER_POST = timedelta(minutes=1.5)
 _LONGEST_SPREAD = timedelta(hours=3)
 _SHORTEST_SPREAD = timedelta(minutes=45)
@@ -154,7 +156,7 @@ def build(
     rng = random.Random(seed)
     timed = [
         *((row, onset + offset, True) for row, offset in _event_times(event, rng)),
-        *((row, at, False) for row, at in _calm_times(calm, starts, onset, ends, rng)),
+        *((row, at, False) for row, at in _calm_times(calm, starts, onset, ends - _MARGIN, rng)),
     ]
     kept = [(row, at, hot) for row, at, hot in timed if starts <= at <= min(ends, onset + LONGEST)]
     kept.sort(key=lambda item: item[1])
