@@ -6,7 +6,6 @@ import csv
 import json
 import math
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TextIO
@@ -18,23 +17,12 @@ from domain.local_time import SHANGHAI
 from monitor.backtest import Known
 from monitor.replay_stores import TableCounts
 from monitor.series import NEGATIVE, POSTS, STEP_S, STORIES, Layout
+from monitor.text_files import opened
 
 _COLUMNS = ("timestamp", "brand", "posts", "negative")
 _MOST_BUCKETS = 5 * 366 * 288
 """Five years: a longer span is a wrong date, and would fill the memory."""
 Complain = Callable[[str], None]
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[TextIO]:
-    """A text file; what cannot be read is an ``InputError`` in one line."""
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            yield file
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror or error}") from error
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: 不是 UTF-8 文本") from error
 
 
 def read_counts(path: Path, *, complain: Complain) -> TableCounts:
@@ -44,7 +32,7 @@ def read_counts(path: Path, *, complain: Complain) -> TableCounts:
     left out. Raises ``InputError`` when the file cannot be read at all.
     """
     rows: dict[str, list[tuple[int, float, float]]] = {}
-    with _opened(path) as file:
+    with opened(path) as file:
         for number, row in _rows(path, file):
             try:
                 brand, counted = _counted(row)
@@ -125,7 +113,7 @@ def read_incidents(path: Path, *, complain: Complain) -> list[Known]:
     Raises ``InputError`` when the file cannot be read or holds not one incident.
     """
     found = []
-    with _opened(path) as file:
+    with opened(path) as file:
         for number, line in enumerate(file, start=1):
             if not line.strip():
                 continue

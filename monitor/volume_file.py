@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TextIO
 
 from domain.errors import InputError
+from monitor.text_files import opened
 from monitor.volume import VolumeDetector, VolumeScore
 
 _STEP_ROWS = 20
@@ -33,15 +34,11 @@ def read_rows(path: Path) -> Iterator[tuple[int, str, str]]:
 
     Raises ``InputError`` for a file that is missing, no file, not text, empty or without those columns.
     """
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
+    with opened(path) as file:
+        try:
             yield from _rows(path, file)
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror or error}") from error
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: 不是 UTF-8 文本") from error
-    except csv.Error as error:
-        raise InputError(f"{path}: 不是 CSV: {error}") from error
+        except csv.Error as error:
+            raise InputError(f"{path}: 不是 CSV: {error}") from error
 
 
 def _rows(path: Path, file: TextIO) -> Iterator[tuple[int, str, str]]:
