@@ -1,6 +1,6 @@
 """The invented sites: what each answers to a request. Pure; ``web`` puts them on ports.
 
-Formats are those of the real kinds of site (docs/handbook says which), the names and texts are not.
+Formats are those of Weibo's mobile search, Eastmoney's boards, Hei Mao's lists and any RSS; names and texts are not.
 """
 
 from __future__ import annotations
