@@ -39,6 +39,7 @@ _SHORTEST_SPREAD = timedelta(minutes=45)
 
 _HEADS = "爱吃 今天也 路过的 江边 半夜 认真 不想上班的 小城 南方 会飞的 隔壁 早起 慢慢 攒钱的 一只 老"
 _TAILS = "橘子 阿伟 小鱼 大表哥 包子 打工人 豆浆 猫 会计 王姐 胖虎 木木 师傅 芝麻 陈皮 阿芳 土豆 麦子"
+_REPORTERS = "陈予安 林知夏 周望舒 许闻达 顾平川 沈若谷"
 _PLATFORMS = {"微博": "weibo", "股吧": "guba", "黑猫": "heimao", "黑猫投诉": "heimao", "新闻": "news"}
 
 
@@ -246,7 +247,7 @@ def _post(
         title=_title(row, site),
         text=f"【{row.title}】{row.text}" if site == "weibo" and row.title else row.text,
         at=at,
-        writer=_writer(hot, rng),
+        writer=_writer(site, hot, rng),
         reach=_reach(hot, rng),
         pace=timedelta(minutes=rng.uniform(30, 150)),
     )
@@ -283,7 +284,9 @@ def _headline(text: str) -> str:
     return line[:30]
 
 
-def _writer(hot: bool, rng: random.Random) -> Writer:
+def _writer(site: str, hot: bool, rng: random.Random) -> Writer:
+    if site == "news":
+        return Writer(id=str(rng.randrange(1_000, 9_999)), name=rng.choice(_REPORTERS.split()), followers=0)
     big_v = rng.random() < (0.05 if hot else 0.02)
     name = rng.choice(_HEADS.split()) + rng.choice(_TAILS.split())
     return Writer(
