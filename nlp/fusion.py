@@ -79,11 +79,15 @@ class Fusion:
         """As JSON values."""
         return asdict(self)
 
-    def sentiments(self, encoder: Array, domain: Array, grams: Array) -> Array:
-        """Probabilities, posts × sentiments: each kind of text by its own head, weighed by how likely it is."""
+    def sentiments(self, encoder: Array, domain: Array, grams: Array, named: NDArray[np.bool_]) -> Array:
+        """Probabilities, posts × sentiments: each kind of text by its own head, weighed by how likely it is.
+
+        A text that names a company to be judged (``named``) is of the first kind, whatever it looks like.
+        """
         own = [softmax(self.sentiment(encoder[:, 0], grams))]
         own += [softmax(np.float32(k) * encoder[:, 1 + i]) for i, k in enumerate(self.others)]
         kind = softmax(domain + np.array(self.gate, np.float32))
+        kind[named] = np.eye(kind.shape[1], dtype=np.float32)[0]
         mixed: Array = (np.stack(own, 1) * kind[:, :, None]).sum(1)
         return mixed
 

@@ -157,7 +157,10 @@ class Runtime:
     def _decide(self, text: str, logits: Logits, names: int) -> Judgement:
         wide = logits.wide
         s, t = len(SENTIMENTS), len(SENTIMENTS) + len(TOPICS)
-        sentiment = self.fusion.sentiments(logits.sentiment[None], logits.domain[None], wide[None, :s])[0]
+        named = np.array([names > 0])
+        sentiment = self.fusion.sentiments(
+            logits.sentiment[None], logits.domain[None], wide[None, :s], named
+        )[0]
         topics = sigmoid(self.fusion.topics(logits.topics, wide[s:t]))
         stance = softmax(self.fusion.stance(logits.stance, wide[t + 1 :]))
         ad = float(sigmoid(self.fusion.ad(logits.ad, wide[t : t + 1]))[0])

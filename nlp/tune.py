@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,23 +59,23 @@ def _choice(encoder: Floats, grams: Floats, allowed: NDArray[np.bool_], *, secon
         pull = (x[0] - 1) ** 2 + (x[1] - second) ** 2 + (x[2:] ** 2).sum()
         return _allowed(x[0] * encoder + x[1] * grams + x[2:], allowed) + 1e-3 * float(pull)
 
-    found = _fit(loss, [1.0, second, *[0.0] * encoder.shape[1]])
-    return Mix(encoder=found[0], grams=found[1], bias=tuple(found[2:]))
+    return _mix(_fit(loss, [1.0, second, *[0.0] * encoder.shape[1]]))
 
 
 def _binary(encoder: Floats, grams: Floats, truth: NDArray[np.bool_]) -> Mix:
-    """A mix for yes/no tasks (columns share both weights; each has a bias, pulled to the others')."""
+    """A mix for yes/no tasks (columns share the weights; each has a bias, pulled to the others')."""
 
     def loss(x: Floats) -> float:
         logits = x[0] * encoder + x[1] * grams + x[2:]
-        pull = ((x[2:] - x[2:].mean()) ** 2).sum() * 1e-3 + 1e-4 * (x[0] ** 2 + x[1] ** 2)
-        return float(
-            np.where(truth, np.logaddexp(0, -logits), np.logaddexp(0, logits)).mean() * encoder.shape[1]
-            + pull
-        )
+        pull = ((x[2:] - x[2:].mean()) ** 2).sum() * 1e-3 + 1e-4 * (x[:2] ** 2).sum()
+        each = np.where(truth, np.logaddexp(0, -logits), np.logaddexp(0, logits))
+        return float(each.mean() * encoder.shape[1] + pull)
 
-    found = _fit(loss, [0.7, 0.5, *[0.0] * encoder.shape[1]])
-    return Mix(encoder=found[0], grams=found[1], bias=tuple(found[2:]))
+    return _mix(_fit(loss, [0.7, 0.5, *[0.0] * encoder.shape[1]]))
+
+
+def _mix(x: Sequence[float]) -> Mix:
+    return Mix(encoder=x[0], grams=x[1], bias=tuple(x[2:]))
 
 
 def _f1(probability: Floats, truth: NDArray[np.bool_], limit: float) -> float:
@@ -95,35 +95,56 @@ def _limits(probability: Floats, truth: NDArray[np.bool_]) -> tuple[float, ...]:
     return tuple(result)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Stack:
+    """Raw outputs of many texts as arrays."""
+
+    sentiment: Floats
+    domain: Floats
+    topics: Floats
+    stance: Floats
+    ad: Floats
+    wide: NDArray[np.float32]
+    named: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, examples: Sequence[Example], logits: Sequence[Logits]) -> Stack:
+        """Of examples and what was read of them."""
+        names = ("sentiment", "domain", "topics", "stance", "ad", "wide")
+        arrays = {name: np.stack([getattr(x, name) for x in logits]) for name in names}
+        return cls(**arrays, named=np.array([bool(e.entities) for e in examples]))
+
+    @property
+    def grams(self) -> tuple[Floats, Floats, Floats, Floats]:
+        """The n-gram part's logits of sentiment, topics, ad and stance."""
+        return self.wide[:, :_S], self.wide[:, _S:_T], self.wide[:, _T : _T + 1], self.wide[:, _T + 1 :]
+
+    def sentiments(self, fusion: Fusion) -> Floats:
+        """Fused distributions."""
+        return fusion.sentiments(self.sentiment, self.domain, self.grams[0], self.named)
+
+
 def fit(examples: Sequence[Example], logits: Sequence[Logits]) -> Fusion:
     """All numbers of the fusion from the tuning part."""
     own = [i for i, e in enumerate(examples) if e.set in LABELLED]
     e, lg = [examples[i] for i in own], [logits[i] for i in own]
-    wide = np.stack([x.wide for x in lg]).astype(float)
-    sentiment = _choice(
-        np.stack([x.sentiment[0] for x in lg]), wide[:, :_S], np.array([x.sentiment for x in e]), second=0.3
-    )
+    x = Stack.of(e, lg)
+    sentiment, topics, ad, stance = x.grams
     truth = np.zeros((len(e), len(TOPICS)), bool)
     for row, example in zip(truth, e, strict=True):
         row[list(example.topics or ())] = True
-    topics = _binary(np.stack([x.topics for x in lg]), wide[:, _S:_T], truth)
-    probability = sigmoid(topics(np.stack([x.topics for x in lg]), wide[:, _S:_T].astype(np.float32)))
-    stance = _choice(
-        np.stack([x.stance for x in lg]),
-        wide[:, _T + 1 :],
-        np.eye(len(STANCES), dtype=bool)[[x.stance or 0 for x in e]],
-        second=0.3,
-    )
-    ads = np.array([[bool(x.ad)] for x in e])
-    ad = _binary(np.stack([x.ad for x in lg]), wide[:, _T : _T + 1], ads)
-    said = sigmoid(ad(np.stack([x.ad for x in lg]), wide[:, _T : _T + 1].astype(np.float32)))
+    stances = np.eye(len(STANCES), dtype=bool)[[one.stance or 0 for one in e]]
+    ads = np.array([[bool(one.ad)] for one in e])
+    for_topics = _binary(x.topics, topics, truth)
+    for_ad = _binary(x.ad, ad, ads)
+    said = sigmoid(for_ad(x.ad, ad))
     fusion = replace(
         START,
-        sentiment=sentiment,
-        topics=topics,
-        stance=stance,
-        ad=ad,
-        thresholds=_limits(probability, truth),
+        sentiment=_choice(x.sentiment[:, 0], sentiment, np.array([one.sentiment for one in e]), second=0.3),
+        topics=for_topics,
+        stance=_choice(x.stance, stance, stances, second=0.3),
+        ad=for_ad,
+        thresholds=_limits(sigmoid(for_topics(x.topics, topics)), truth),
         ad_threshold=round(float(max(GRID, key=lambda limit: _f1(said, ads, limit))), 2),
     )
     fusion = _kinds(fusion, examples, logits)
@@ -137,34 +158,37 @@ def _kinds(fusion: Fusion, examples: Sequence[Example], logits: Sequence[Logits]
         rows = [i for i, e in enumerate(examples) if e.domain == kind]
         if not rows:
             return fusion
-        x = np.stack([logits[i].sentiment[kind] for i in rows])
-        allowed = np.array([examples[i].sentiment for i in rows])
-        scales.append(_fit(lambda k, x=x, allowed=allowed: _allowed(k[0] * x, allowed), [1.0])[0])  # type: ignore[misc]
+        own = np.stack([logits[i].sentiment[kind] for i in rows])
+        scales.append(_temperature(own, np.array([examples[i].sentiment for i in rows])))
     rows = [i for i, e in enumerate(examples) if e.domain > 0 or e.set in LABELLED]
-    sentiment = np.stack([logits[i].sentiment for i in rows])
-    domain = np.stack([logits[i].domain for i in rows])
-    wide = np.stack([logits[i].wide for i in rows])[:, :_S]
+    x = Stack.of([examples[i] for i in rows], [logits[i] for i in rows])
     allowed = np.array([examples[i].sentiment for i in rows])
 
-    def loss(x: Floats) -> float:
-        trial = replace(fusion, others=(scales[0], scales[1]), gate=(0.0, float(x[0]), float(x[1])))
-        p = trial.sentiments(sentiment, domain, wide)
-        return float(-np.log(np.maximum((p * allowed).sum(1), 1e-9)).mean() + 1e-3 * (x**2).sum())
+    def gated(shift: Floats) -> Fusion:
+        return replace(fusion, others=(scales[0], scales[1]), gate=(0.0, float(shift[0]), float(shift[1])))
 
-    found = minimize(loss, np.array([-1.0, -1.0]), method="Nelder-Mead")
-    return replace(fusion, others=(scales[0], scales[1]), gate=(0.0, float(found.x[0]), float(found.x[1])))
+    def loss(shift: Floats) -> float:
+        right = (x.sentiments(gated(shift)) * allowed).sum(1)
+        return float(-np.log(np.maximum(right, 1e-9)).mean() + 1e-3 * (shift**2).sum())
+
+    return gated(minimize(loss, np.array([-1.0, -1.0]), method="Nelder-Mead").x)
+
+
+def _temperature(logits: Floats, allowed: NDArray[np.bool_]) -> float:
+    return _fit(lambda k: _allowed(k[0] * logits, allowed), [1.0])[0]
 
 
 def _companies(fusion: Fusion, examples: Sequence[Example], logits: Sequence[Logits]) -> Fusion:
+    post = np.log(np.maximum(Stack.of(examples, logits).sentiments(fusion), 1e-6))
     mixes = []
     for several in (False, True):
-        encoder, posts, allowed = [], [], []
-        for example, x in zip(examples, logits, strict=True):
-            if not example.entities or (len({name for name, _ in example.entities}) > 1) != several:
-                continue
-            post = fusion.sentiments(x.sentiment[None], x.domain[None], x.wide[None, :_S])[0]
-            encoder += list(x.entity)
-            posts += [np.log(np.maximum(post, 1e-6))] * len(x.entity)
-            allowed += [mask for _, mask in example.entities]
-        mixes.append(_choice(np.stack(encoder), np.stack(posts), np.array(allowed), second=0.5))
+        rows = [
+            i
+            for i, e in enumerate(examples)
+            if e.entities and (len({n for n, _ in e.entities}) > 1) == several
+        ]
+        encoder = np.concatenate([logits[i].entity for i in rows])
+        posts = np.concatenate([np.tile(post[i], (len(logits[i].entity), 1)) for i in rows])
+        allowed = np.array([mask for i in rows for _, mask in examples[i].entities])
+        mixes.append(_choice(encoder, posts, allowed, second=0.5))
     return replace(fusion, alone=mixes[0], among=mixes[1])
