@@ -73,7 +73,7 @@ class Analyzer:
             Item(text=post.text, title=post.title, entities=tuple(name for name, _ in names))
             for post, names in zip(posts, named, strict=True)
         ]
-        judged = self._runtime.judge(items)
+        judged = self._runtime.judge(items, finance=True)
         placed = self._stories.place([_told(post) for post in posts])
         return [self._assessment(*parts) for parts in zip(posts, named, judged, placed, strict=True)]
 

@@ -100,14 +100,18 @@ class Runtime:
         """The model of a directory. Raises ``ModelError``."""
         return cls(open_bundle(directory))
 
-    def judge(self, items: Sequence[Item]) -> list[Judgement]:
-        """Judgements in the order of the items; exact repeats are computed once."""
+    def judge(self, items: Sequence[Item], *, finance: bool = False) -> list[Judgement]:
+        """Judgements in the order of the items; exact repeats are computed once.
+
+        ``finance``: all of them are known to be about the platforms, as those of watched sources are. Otherwise a
+        text that names no company may be recognised as news or stock-forum talk and judged as such.
+        """
         texts = [joined(clip(item.title), clip(item.text)) for item in items]
         names = [tuple(normalise(clip(name, head=64, tail=0)) for name in item.entities) for item in items]
         keys = list(zip(texts, names, strict=True))
         distinct = [key for key in dict.fromkeys(keys) if key[0]]
         known = dict(zip(distinct, self.logits(distinct), strict=True))
-        made = {key: self._decide(key[0], logits, len(set(key[1]))) for key, logits in known.items()}
+        made = {key: self._decide(key[0], logits, len(set(key[1])), finance) for key, logits in known.items()}
         return [made[key] if key[0] else self._blank(len(key[1])) for key in keys]
 
     def logits(self, texts: Sequence[tuple[str, tuple[str, ...]]]) -> list[Logits]:
@@ -154,10 +158,10 @@ class Runtime:
                     list(pool.map(run, reversed(batches)))
         return result
 
-    def _decide(self, text: str, logits: Logits, names: int) -> Judgement:
+    def _decide(self, text: str, logits: Logits, names: int, finance: bool) -> Judgement:
         wide = logits.wide
         s, t = len(SENTIMENTS), len(SENTIMENTS) + len(TOPICS)
-        named = np.array([names > 0])
+        named = np.array([names > 0 or finance])
         sentiment = self.fusion.sentiments(
             logits.sentiment[None], logits.domain[None], wide[None, :s], named
         )[0]
