@@ -13,7 +13,7 @@ from crawlers.imports import SOURCE, to_draft
 from crawlers.rows import Row, read_rows
 from domain.assessment import Assessment, EntityJudgement, Sentiment, Stance, TopicJudgement
 from domain.post import Post, Tier
-from nlp.influence import influence
+from nlp.analyzer import influence
 from store.posts import Judged
 
 _BATCH = 256

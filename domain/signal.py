@@ -20,7 +20,7 @@ class Signal:
     topic: str
     """Topic id; empty for the brand as a whole."""
     detector: str
-    """negative_tail, volume, slow_burn, limit_volume, limit_share, limit_verified, blind_source."""
+    """negative_tail, negative_share, volume, slow_burn, limit_volume, limit_share, limit_verified, blind_source."""
     window_min: int
     """Minutes of the window that decided."""
     observed: float
