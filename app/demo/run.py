@@ -25,7 +25,7 @@ from app.wire import App
 from domain.errors import YujingError
 from domain.local_time import spoken
 
-BUDGET_S = 165.0
+BUDGET_S = 150.0
 """Real seconds for everything up to the end of the event, also on a slow machine."""
 QUICKEST_S, SLOWEST_S = 75.0, 115.0
 """Bounds of the real seconds in which the event is played."""
