@@ -136,12 +136,8 @@ def _rules(document: Document) -> None:
     for lower, higher in itertools.pairwise(("blue", "yellow", "orange", "red")):
         if getattr(rules.levels, lower) >= getattr(rules.levels, higher):
             document.report(("levels", higher), f"必须大于 {lower} 的门槛")
-    for index, window in enumerate(rules.detection.windows_min):
-        if window <= 0 or window % rules.detection.tick_min:
-            document.report(
-                ("detection", "windows_min", index),
-                f"必须是 tick_min（{rules.detection.tick_min}）的正整数倍",
-            )
+    if rules.detection.tick_min % 5:
+        document.report(("detection", "tick_min"), "必须是 5 的倍数：计数以 5 分钟为一格")
 
 
 def _schedules(document: Document) -> None:

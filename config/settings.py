@@ -142,7 +142,6 @@ class Detection(Frozen):
     """When a count is a finding (monitor/detectors.py)."""
 
     tick_min: int = Field(default=5, gt=0)
-    windows_min: tuple[int, ...] = (5, 15, 60)
     tail: float = Field(default=3.0, gt=0)
     """A = −log10 P at which to fire."""
     share_z: float = Field(default=2.0, ge=0)

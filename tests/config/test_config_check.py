@@ -56,7 +56,7 @@ FAULTS = [
     ("topics.yaml", "id: rumor", "id: fraud", "topics[16].id", "重复", ""),
     ("topics.yaml", '"12378"', "12378", "topics[13].words[7]", "需要文本", '"12378"'),
     ("rules.yaml", "yellow: 50", "yellow: 75", "levels.orange", "必须大于", ""),
-    ("rules.yaml", "[5, 15, 60]", "[5, 17, 60]", "detection.windows_min[1]", "整数倍", ""),
+    ("rules.yaml", "tick_min: 5", "tick_min: 7", "detection.tick_min", "5 的倍数", ""),
     ("rules.yaml", "share_z: 2.0", "sharez: 2.0", "detection.sharez", "不认识的键", "share_z"),
     ("routes.yaml", "level: yellow", "level: yelow", "routes[0].level", "只能是", "yellow"),
     ("routes.yaml", "brands: []", "brands: [yunqia]", "routes[0].brands[0]", "没有品牌", "yunqiao"),
