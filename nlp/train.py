@@ -75,6 +75,8 @@ def train(
     )
     say("读语料")
     parts = corpus.split(data, held_out=chosen["held_out"])
+    if not any(example.set in corpus.LABELLED for example in parts.train):
+        raise InputError(f"{data} 里没有可训练的标注帖：标注文件是空的，或全部落在留出部分")
     _wide(parts, work, chosen, say)
     if not (work / "encoder.done").exists():
         # Threads of OpenMP that spin while they wait make a shared machine five times slower. Read at torch's import.

@@ -28,6 +28,8 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """All seven corpora, small, made of the authored posts."""
     folder = tmp_path_factory.mktemp("data")
     rows = [json.loads(line) for line in (HERE / "authored_eval.jsonl").read_text("utf-8").splitlines()]
+    # As they are, all of them fall on the held-out side: that is what they were chosen for.
+    rows = [row | {"text": f"听说，{row['text']}"} for row in rows]
     write(folder, "authored_posts", rows[:150])
     write(folder, "finance_posts.labelled.train", [row | {"title": ""} for row in rows[150:220]])
     write(folder, "finance_posts.labelled.more.train", [row | {"title": ""} for row in rows[220:290]])
