@@ -101,7 +101,9 @@ class Analyzer:
             ad=judged.is_ad,
             ad_probability=judged.ad,
             keywords=self._terms.keywords(judged.read, [name for name, _ in named]),
-            decisive=self._terms.decisive(post.whole, judged, self._runtime.wide),
+            decisive=self._terms.decisive(
+                post.whole, judged, self._runtime.wide, [name for name, _ in named]
+            ),
             story=placed.story,
             coordination=placed.coordination,
             influence=influence(post),

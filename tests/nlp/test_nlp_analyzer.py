@@ -73,6 +73,9 @@ def test_words_shown_are_literal_and_few(analyzer: Analyzer, authored: list[Exam
         assert len(made.keywords) <= 10 and len(set(made.keywords)) == len(made.keywords)
         assert len(made.decisive) <= 5
         assert all(word in given.text and 2 <= len(word) <= 12 for word in made.decisive)
+        assert not {"云桥", "云桥金融", "知道", "现在", "没有"} & set(made.decisive), (
+            "names and everyday words mark nothing"
+        )
     (crisis,) = analyzer.assess([post(CRISIS)])
     assert {"提现", "跑路", "失联", "血汗钱"} & set(crisis.decisive)
 
