@@ -58,7 +58,9 @@ def summary(series: Series) -> str:
     if last.mean is None or last.low is None or last.high is None:
         parts.append("历史不足，给不出平时区间")
     else:
-        parts.append(f"平时约 {usual(last.mean)} 条（区间 {count(last.low)}–{count(last.high)}）")
+        mean = usual(last.mean)
+        about = "平时" if mean.startswith("不到") else "平时约 "
+        parts.append(f"{about}{mean} 条（区间 {count(last.low)}–{count(last.high)}）")
     parts.append(f"起点 {clock(series.onset)}")
     parts.append(
         f"24 小时共 {count(total)} 条，最高 {count(peak.negative)} 条（{clock(peak.start)} 起的一小时）"
