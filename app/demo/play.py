@@ -116,8 +116,10 @@ class Play:
             self._once(str(path), now, f"邮件到了：{path.name}")
 
     def _of_alert(self, alert: Alert) -> str:
+        if not alert.brand:
+            return f"运维{_CHANGES[alert.change]} · {alert.explanation}"
         names = {brand.id: brand.name for brand in self._app.settings.brands}
-        who = names.get(alert.brand, alert.brand) or f"数据源 {alert.source}"
+        who = names.get(alert.brand, alert.brand)
         return f"{alert.level.colour}色{_CHANGES[alert.change]} · {who} · {alert.explanation}"
 
     def _once(self, key: str, at: datetime, words: str, level: Level = Level.NONE) -> None:
