@@ -35,6 +35,8 @@ class Batch:
     """1, 0, or -1 where not labelled."""
     events: NDArray[np.float32]
     """-1 where not labelled."""
+    emotion: NDArray[np.int64]
+    """-1 where not labelled."""
     entity: NDArray[np.float32]
     weight: NDArray[np.float32]
 
@@ -130,6 +132,7 @@ def collate(examples: Sequence[Example], windows_: Sequence[Window]) -> Batch:
         stance=np.array([-1 if e.stance is None else e.stance for e in examples], np.int64),
         ad=np.array([-1 if e.ad is None else e.ad for e in examples], np.float32),
         events=events,
+        emotion=np.array([-1 if e.emotion is None else e.emotion for e in examples], np.int64),
         entity=np.array(kept, np.float32).reshape(-1, 3),
         weight=np.array([example.weight for example in examples], np.float32),
     )

@@ -2,7 +2,8 @@
 
     manifest.json        format, name, version, size and SHA-256 of every other file
     encoder.safetensors  half-precision tensors of ``nlp.model.Judge``
-    wide.safetensors     the n-gram part
+    wide.safetensors     the n-gram part for posts about platforms
+    kinds.safetensors    the n-gram part for other kinds of text
     vocab.txt            WordPieces
     fusion.json          calibration and thresholds
     card.json, CARD.md   where it came from: data digests, settings, scores, weaknesses
@@ -28,10 +29,18 @@ from nlp.fusion import Fusion
 from nlp.labels import TOPICS
 from nlp.wide import Wide
 
-FORMAT = 1
+FORMAT = 2
 NAME = "yujing-bert"
 MANIFEST = "manifest.json"
-FILES = ("encoder.safetensors", "wide.safetensors", "vocab.txt", "fusion.json", "card.json", "CARD.md")
+FILES = (
+    "encoder.safetensors",
+    "wide.safetensors",
+    "kinds.safetensors",
+    "vocab.txt",
+    "fusion.json",
+    "card.json",
+    "CARD.md",
+)
 _MOST_BYTES = 200_000_000
 
 
@@ -44,6 +53,7 @@ class Bundle:
     heads: int
     tensors: Mapping[str, NDArray[np.generic]]
     wide: Wide
+    kinds: Wide
     fusion: Fusion
     vocab: Path
     card: dict[str, Any]
@@ -122,6 +132,7 @@ def open_bundle(directory: Path) -> Bundle:
             heads=int(manifest["heads"]),
             tensors=load(content["encoder.safetensors"]),
             wide=Wide(**load(content["wide.safetensors"])),
+            kinds=Wide(**load(content["kinds.safetensors"])),
             fusion=Fusion.of(json.loads(content["fusion.json"])),
             vocab=directory / "vocab.txt",
             card=json.loads(content["card.json"]),

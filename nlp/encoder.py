@@ -135,5 +135,8 @@ class Encoder:
             places = sorted({place for start, end in spans for place in range(start, end)})
             if places:
                 named[row] = states[places].mean(0)
-        joint = np.concatenate([named, np.tile(post, (len(named), 1))], -1)
+        looks = (self._linear("look", named) @ states.T) / np.float32(math.sqrt(states.shape[-1]))
+        looks[:, len(window.ids) :] = -1e4
+        near = softmax(looks) @ states
+        joint = np.concatenate([named, near, np.tile(post, (len(named), 1))], -1)
         return self._linear("entity", gelu(self._linear("mention", joint)))

@@ -14,8 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nlp.encoder import softmax
+from nlp.labels import DOMAINS
+from nlp.wide import COLUMNS
 
 Array = NDArray[np.float32]
+
+UNNAMED, FOUND, GIVEN = 0, 1, 2
+"""What is known of the companies that a text is about."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,45 +54,43 @@ class Fusion:
     """A company among several, the same."""
     thresholds: tuple[float, ...]
     """Of each topic."""
+    others: tuple[Mix, ...]
+    """Sentiment of the other kinds of text."""
+    kind: Mix
+    """Which kind of text it is."""
     ad_threshold: float = 0.5
-    others: tuple[float, float] = (1.0, 1.0)
-    """Weight of the encoder's logits for news and forum texts."""
-    gate: tuple[float, ...] = (0.0, 0.0, 0.0)
-    """Added to the logits of the kind of text (finance, news, forum); −inf shuts a kind out."""
+    found: float = 0.0
+    """Added to the logit of a post about platforms when the text itself was found to name a company."""
 
     @classmethod
     def of(cls, values: dict[str, Any]) -> Fusion:
         """From JSON values. Raises ``KeyError`` or ``TypeError`` when they are not of this shape."""
-        mixes = {
-            name: Mix(**values[name]) for name in ("sentiment", "topics", "stance", "ad", "alone", "among")
-        }
-        news, forum = map(float, values["others"])
+        single = ("sentiment", "topics", "stance", "ad", "alone", "among", "kind")
         return cls(
-            sentiment=mixes["sentiment"],
-            topics=mixes["topics"],
-            stance=mixes["stance"],
-            ad=mixes["ad"],
-            alone=mixes["alone"],
-            among=mixes["among"],
+            **{name: Mix(**values[name]) for name in single},
+            others=tuple(Mix(**each) for each in values["others"]),
             thresholds=tuple(map(float, values["thresholds"])),
             ad_threshold=float(values["ad_threshold"]),
-            others=(news, forum),
-            gate=tuple(map(float, values["gate"])),
+            found=float(values["found"]),
         )
 
     def values(self) -> dict[str, Any]:
         """As JSON values."""
         return asdict(self)
 
-    def sentiments(self, encoder: Array, domain: Array, grams: Array, named: NDArray[np.bool_]) -> Array:
+    def sentiments(self, encoder: Array, domain: Array, wide: Array, named: NDArray[np.int64]) -> Array:
         """Probabilities, posts × sentiments: each kind of text by its own head, weighed by how likely it is.
 
-        A text that names a company to be judged (``named``) is of the first kind, whatever it looks like.
+        ``wide`` holds all columns of the n-grams. ``named`` is ``UNNAMED``, ``FOUND`` (a company was found in the
+        text) or ``GIVEN`` (it is known to be about a company: a post about platforms, whatever it looks like).
         """
-        own = [softmax(self.sentiment(encoder[:, 0], grams))]
-        own += [softmax(np.float32(k) * encoder[:, 1 + i]) for i, k in enumerate(self.others)]
-        kind = softmax(domain + np.array(self.gate, np.float32))
-        kind[named] = np.eye(kind.shape[1], dtype=np.float32)[0]
+        own = [softmax(self.sentiment(encoder[:, 0], wide[:, COLUMNS["sentiment"]]))]
+        for k, (name, mix) in enumerate(zip(DOMAINS[1:], self.others, strict=True), 1):
+            own.append(softmax(mix(encoder[:, k], wide[:, COLUMNS[name]])))
+        kind = self.kind(domain, wide[:, COLUMNS["domain"]])
+        kind[named == FOUND, 0] += np.float32(self.found)
+        kind = softmax(kind)
+        kind[named == GIVEN] = np.eye(kind.shape[1], dtype=np.float32)[0]
         mixed: Array = (np.stack(own, 1) * kind[:, :, None]).sum(1)
         return mixed
 

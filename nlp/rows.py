@@ -139,9 +139,8 @@ def _chunk(
             if not row.given:
                 item = row.item
                 found = finder.find(f"{item.title}\n{item.text}")
-                row = Row(
-                    id=row.id, item=Item(text=item.text, title=item.title, entities=tuple(found)), given=False
-                )
+                named = Item(text=item.text, title=item.title, entities=tuple(found), found=True)
+                row = Row(id=row.id, item=named, given=False)
             parsed.append(row)
         except BadRow as bad:
             parsed.append(bad)

@@ -15,9 +15,10 @@ from threadpoolctl import threadpool_limits
 from nlp.bundle import Bundle, open_bundle
 from nlp.clean import clip, joined, normalise
 from nlp.encoder import Encoder, softmax
-from nlp.fusion import sigmoid
+from nlp.fusion import FOUND, GIVEN, UNNAMED, sigmoid
 from nlp.labels import SENTIMENTS, STANCES, TOPICS
 from nlp.tokens import WINDOW, Pieces, Tokeniser, Window, mentions, window
+from nlp.wide import COLUMNS, side_by_side
 
 MOST_WINDOWS = 5
 """Windows of one text that are read: the first four and the last."""
@@ -36,6 +37,8 @@ class Item:
     text: str
     title: str = ""
     entities: tuple[str, ...] = ()
+    found: bool = False
+    """The entities were found in the text by us; whoever asks did not name them."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -89,6 +92,7 @@ class Runtime:
     ) -> None:
         self.name = bundle.name
         self.wide = bundle.wide
+        self._kinds = bundle.kinds
         self.fusion = bundle.fusion
         self._encoder = Encoder(bundle.tensors, heads=bundle.heads)
         self._tokeniser = Tokeniser(bundle.vocab)
@@ -104,15 +108,22 @@ class Runtime:
         """Judgements in the order of the items; exact repeats are computed once.
 
         ``finance``: all of them are known to be about the platforms, as those of watched sources are. Otherwise a
-        text that names no company may be recognised as news or stock-forum talk and judged as such.
+        text for which no company was given may be recognised as news, stock-forum talk or a review of a purchase,
+        and is judged as such.
         """
         texts = [joined(clip(item.title), clip(item.text)) for item in items]
         names = [tuple(normalise(clip(name, head=64, tail=0)) for name in item.entities) for item in items]
-        keys = list(zip(texts, names, strict=True))
+        named = [GIVEN if finance or (item.entities and not item.found) else FOUND if item.entities else UNNAMED
+                 for item in items]  # fmt: skip
+        keys = list(zip(texts, names, named, strict=True))
         distinct = [key for key in dict.fromkeys(keys) if key[0]]
-        known = dict(zip(distinct, self.logits(distinct), strict=True))
-        made = {key: self._decide(key[0], logits, len(set(key[1])), finance) for key, logits in known.items()}
+        known = dict(zip(distinct, self.logits([key[:2] for key in distinct]), strict=True))
+        made = {key: self._decide(key[0], logits, len(set(key[1])), key[2]) for key, logits in known.items()}
         return [made[key] if key[0] else self._blank(len(key[1])) for key in keys]
+
+    def grams(self, texts: Sequence[str]) -> Array:
+        """Raw outputs of the n-gram part for normalised texts, in the columns of ``nlp.wide.COLUMNS``."""
+        return side_by_side((self.wide, self._kinds), texts)
 
     def logits(self, texts: Sequence[tuple[str, tuple[str, ...]]]) -> list[Logits]:
         """Raw outputs for normalised texts with their normalised names."""
@@ -123,7 +134,7 @@ class Runtime:
             for w in _windows(text, found, names)
         ]
         read = self._read([w for _, w in work])
-        wide = self.wide.logits([text for text, _ in texts])
+        wide = self.grams([text for text, _ in texts])
         grouped: list[list[int]] = [[] for _ in texts]
         for place, (i, _) in enumerate(work):
             grouped[i].append(place)
@@ -158,16 +169,14 @@ class Runtime:
                     list(pool.map(run, reversed(batches)))
         return result
 
-    def _decide(self, text: str, logits: Logits, names: int, finance: bool) -> Judgement:
+    def _decide(self, text: str, logits: Logits, names: int, named: int) -> Judgement:
         wide = logits.wide
-        s, t = len(SENTIMENTS), len(SENTIMENTS) + len(TOPICS)
-        named = np.array([names > 0 or finance])
         sentiment = self.fusion.sentiments(
-            logits.sentiment[None], logits.domain[None], wide[None, :s], named
+            logits.sentiment[None], logits.domain[None], wide[None], np.array([named])
         )[0]
-        topics = sigmoid(self.fusion.topics(logits.topics, wide[s:t]))
-        stance = softmax(self.fusion.stance(logits.stance, wide[t + 1 :]))
-        ad = float(sigmoid(self.fusion.ad(logits.ad, wide[t : t + 1]))[0])
+        topics = sigmoid(self.fusion.topics(logits.topics, wide[COLUMNS["topics"]]))
+        stance = softmax(self.fusion.stance(logits.stance, wide[COLUMNS["stance"]]))
+        ad = float(sigmoid(self.fusion.ad(logits.ad, wide[COLUMNS["ad"]]))[0])
         entities = self.fusion.entities(logits.entity, sentiment, names > 1)
         decided = [k for k in np.argsort(-topics) if topics[k] >= self.fusion.thresholds[k]]
         return Judgement(

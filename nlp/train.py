@@ -1,7 +1,7 @@
 """``yujing train``: corpora in, a model directory out. Every stage is kept in a work folder and not done twice.
 
 1 split        what is trained on, tuned on and measured on (nlp.corpus)
-2 n-grams      the wide part (nlp.wide_fit)           → work/wide.safetensors
+2 n-grams      the wide part (nlp.wide_fit)           → work/wide.safetensors, work/kinds.safetensors
 3 encoder      fine-tuning within a budget (nlp.learn) → work/encoder.safetensors, resumable at any point
 4 finish       calibration and thresholds (nlp.tune), scores (nlp.evaluate), card, manifest → out
 """
@@ -43,7 +43,7 @@ def settings(path: Path | None = None) -> dict[str, Any]:
         read = yaml.safe_load(text)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigError(f"读不了训练设置 {name}:{' '.join(str(error).split())}") from error
-    shape = {"held_out": float, "encoder": dict, "wide": dict}
+    shape = {"held_out": float, "encoder": dict, "wide": dict, "kinds": dict, "pretrain": dict}
     if not isinstance(read, dict) or set(read) != set(shape):
         raise ConfigError(f"训练设置 {name} 应有且只有 {'、'.join(shape)}")
     for key, kind in shape.items():
@@ -54,7 +54,7 @@ def settings(path: Path | None = None) -> dict[str, Any]:
 
 def digests(data: Path) -> dict[str, str]:
     """SHA-256 of every corpus file that is read. Raises ``InputError`` when one is missing."""
-    names = (*corpus.LABELLED, *corpus.OTHERS)
+    names = (*corpus.LABELLED, *corpus.OTHERS, corpus.UNLABELLED)
     return {(path := corpus.find(data, name)).name: corpus.digest(path) for name in names}
 
 
@@ -102,18 +102,22 @@ def _claim(work: Path, run: dict[str, Any]) -> None:
     path.write_text(text, "utf-8")
 
 
-def _wide(parts: corpus.Split, work: Path, chosen: Mapping[str, Any], say: Say) -> Wide:
-    from safetensors.numpy import load_file, save_file
+def _wide(parts: corpus.Split, work: Path, chosen: Mapping[str, Any], say: Say) -> None:
+    """Both tables of n-grams into the work folder, once."""
+    platform = [e for e in parts.train if e.set in corpus.LABELLED]
+    kinds = [e for e in parts.train if e.set in corpus.LABELLED or e.domain > 0]
+    for name, examples, tasks in (("wide", platform, "platform_tasks"), ("kinds", kinds, "kind_tasks")):
+        path = work / f"{name}.safetensors"
+        if path.exists():
+            continue
+        from safetensors.numpy import save_file
 
-    path = work / "wide.safetensors"
-    if not path.exists():
         from nlp import wide_fit
 
-        made = wide_fit.fit([e for e in parts.train if e.set in corpus.LABELLED], say=say, **chosen["wide"])
+        made = wide_fit.fit(examples, getattr(wide_fit, tasks)(examples), say=say, **chosen[name])
         part = path.with_suffix(".part")
         save_file(vars(made), part)
         part.rename(path)
-    return Wide(**load_file(path))
 
 
 def _slim(path: Path) -> dict[str, NDArray[np.generic]]:
@@ -122,7 +126,7 @@ def _slim(path: Path) -> dict[str, NDArray[np.generic]]:
 
     kept: dict[str, NDArray[np.generic]] = {}
     for name, value in load_file(path).items():
-        if name.startswith("events.") or name.endswith("position_ids"):
+        if name.startswith(("events.", "emotion.")) or name.endswith("position_ids"):
             continue
         short = value[:LENGTH] if name.endswith("position_embeddings.weight") else value
         kept[name] = short.astype(np.float16)
@@ -140,7 +144,8 @@ def finish(
     making.mkdir(parents=True)
     tensors = _slim(work / "encoder.safetensors")
     save_file(tensors, making / "encoder.safetensors")
-    shutil.copy(work / "wide.safetensors", making / "wide.safetensors")
+    for name in ("wide.safetensors", "kinds.safetensors"):
+        shutil.copy(work / name, making / name)
     shutil.copy(base / "vocab.txt", making / "vocab.txt")
     heads = int(json.loads((base / "config.json").read_text("utf-8"))["num_attention_heads"])
     loaded = bundles.Bundle(
@@ -148,6 +153,7 @@ def finish(
         heads=heads,
         tensors=tensors,
         wide=Wide(**load_file(making / "wide.safetensors")),
+        kinds=Wide(**load_file(making / "kinds.safetensors")),
         fusion=tune.START,
         vocab=making / "vocab.txt",
         card={},
@@ -176,10 +182,11 @@ def finish(
     return name
 
 
-def _run(work: Path) -> str:
-    """How far the fine-tuning came."""
+def _run(work: Path) -> dict[str, Any]:
+    """How the fine-tuning went: steps, passes, minutes and the curve of the losses."""
     path = work / "encoder.done"
-    return path.read_text("utf-8").strip() if path.exists() else "unfinished"
+    read: dict[str, Any] = json.loads(path.read_text("utf-8")) if path.exists() else {"unfinished": True}
+    return read
 
 
 def _swap(making: Path, out: Path) -> None:
