@@ -23,19 +23,32 @@ UNNAMED, FOUND, GIVEN = 0, 1, 2
 """What is known of the companies that a text is about."""
 
 
+def reach(characters: NDArray[np.integer]) -> Array:
+    """How long texts are, from −1 (25 characters or fewer) over 0 (100) to 1 (400 or more)."""
+    scaled: Array = np.log(np.maximum(characters, 1) / 100) / np.log(4)
+    return np.clip(scaled, -1, 1).astype(np.float32)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Mix:
-    """encoder · logits + grams · n-gram logits + bias."""
+    """(encoder + encoder_long · r) · logits + (grams + grams_long · r) · n-gram logits + bias.
+
+    r is the text's ``reach``: a long text holds more n-grams that speak for themselves, in a short one the wording
+    decides, so neither source is to be believed alike everywhere.
+    """
 
     encoder: float = 1.0
     grams: float = 0.0
+    encoder_long: float = 0.0
+    grams_long: float = 0.0
     bias: tuple[float, ...] = ()
 
-    def __call__(self, encoder: Array, grams: Array) -> Array:
-        """Calibrated logits."""
+    def __call__(self, encoder: Array, grams: Array, length: Array | float = 0.0) -> Array:
+        """Calibrated logits. ``length``: the ``reach`` of the text, or of each as a column."""
+        r = np.asarray(length, np.float32)
         return (
-            np.float32(self.encoder) * encoder
-            + np.float32(self.grams) * grams
+            (np.float32(self.encoder) + np.float32(self.encoder_long) * r) * encoder
+            + (np.float32(self.grams) + np.float32(self.grams_long) * r) * grams
             + np.array(self.bias, np.float32)
         )
 
@@ -78,13 +91,16 @@ class Fusion:
         """As JSON values."""
         return asdict(self)
 
-    def sentiments(self, encoder: Array, domain: Array, wide: Array, named: NDArray[np.int64]) -> Array:
+    def sentiments(
+        self, encoder: Array, domain: Array, wide: Array, named: NDArray[np.int64], length: Array
+    ) -> Array:
         """Probabilities, posts × sentiments: each kind of text by its own head, weighed by how likely it is.
 
-        ``wide`` holds all columns of the n-grams. ``named`` is ``UNNAMED``, ``FOUND`` (a company was found in the
-        text) or ``GIVEN`` (it is known to be about a company: a post about platforms, whatever it looks like).
+        ``wide`` holds all columns of the n-grams, ``length`` the ``reach`` of each text. ``named`` is ``UNNAMED``,
+        ``FOUND`` (a company was found in the text) or ``GIVEN`` (it is known to be about a company: a post about
+        platforms, whatever it looks like).
         """
-        own = [softmax(self.sentiment(encoder[:, 0], wide[:, COLUMNS["sentiment"]]))]
+        own = [softmax(self.sentiment(encoder[:, 0], wide[:, COLUMNS["sentiment"]], length[:, None]))]
         for k, (name, mix) in enumerate(zip(DOMAINS[1:], self.others, strict=True), 1):
             own.append(softmax(mix(encoder[:, k], wide[:, COLUMNS[name]])))
         kind = self.kind(domain, wide[:, COLUMNS["domain"]])

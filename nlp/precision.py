@@ -2,19 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import AbstractContextManager
 
 import torch
 
 PRECISIONS = ("auto", "fp32", "bf16")
-
-
-def quiet_threads() -> None:
-    """Threads of OpenMP that spin while they wait make a shared machine five times slower. Read at torch's import,
-    so set in the environment of whoever starts us; here for the pools that start later."""
-    os.environ.setdefault("GOMP_SPINCOUNT", "0")
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 def device() -> torch.device:

@@ -15,7 +15,7 @@ from threadpoolctl import threadpool_limits
 from nlp.bundle import Bundle, open_bundle
 from nlp.clean import clip, joined, normalise
 from nlp.encoder import Encoder, softmax
-from nlp.fusion import FOUND, GIVEN, UNNAMED, sigmoid
+from nlp.fusion import FOUND, GIVEN, UNNAMED, reach, sigmoid
 from nlp.labels import SENTIMENTS, STANCES, TOPICS
 from nlp.tokens import WINDOW, Pieces, Tokeniser, Window, mentions, window
 from nlp.wide import COLUMNS, side_by_side
@@ -171,12 +171,13 @@ class Runtime:
 
     def _decide(self, text: str, logits: Logits, names: int, named: int) -> Judgement:
         wide = logits.wide
+        length = reach(np.array([len(text)]))
         sentiment = self.fusion.sentiments(
-            logits.sentiment[None], logits.domain[None], wide[None], np.array([named])
+            logits.sentiment[None], logits.domain[None], wide[None], np.array([named]), length
         )[0]
-        topics = sigmoid(self.fusion.topics(logits.topics, wide[COLUMNS["topics"]]))
-        stance = softmax(self.fusion.stance(logits.stance, wide[COLUMNS["stance"]]))
-        ad = float(sigmoid(self.fusion.ad(logits.ad, wide[COLUMNS["ad"]]))[0])
+        topics = sigmoid(self.fusion.topics(logits.topics, wide[COLUMNS["topics"]], length))
+        stance = softmax(self.fusion.stance(logits.stance, wide[COLUMNS["stance"]], length))
+        ad = float(sigmoid(self.fusion.ad(logits.ad, wide[COLUMNS["ad"]], length))[0])
         entities = self.fusion.entities(logits.entity, sentiment, names > 1)
         decided = [k for k in np.argsort(-topics) if topics[k] >= self.fusion.thresholds[k]]
         return Judgement(

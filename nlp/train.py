@@ -1,5 +1,6 @@
 """``yujing train``: corpora in, a model directory out. Every stage is kept in a work folder and not done twice.
 
+0 pre-training masked words on unlabelled posts, when asked (nlp.pretrain) → work/pretrained/model
 1 split        what is trained on, tuned on and measured on (nlp.corpus)
 2 n-grams      the wide part (nlp.wide_fit)           → work/wide.safetensors, work/kinds.safetensors
 3 encoder      fine-tuning within a budget (nlp.learn) → work/encoder.safetensors, resumable at any point
@@ -16,13 +17,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import yaml
 from numpy.typing import NDArray
 
-from domain.errors import ConfigError, InputError, ModelError
+from domain.errors import ConfigError, InputError
 from nlp import bundle as bundles
 from nlp import card, corpus, evaluate, tune
 from nlp.lexicon import Lexicon
@@ -31,6 +32,7 @@ from nlp.segment import Segmenter
 from nlp.wide import Wide
 
 Say = Callable[[str], None]
+Kind = TypeVar("Kind")
 LENGTH = 256
 """Positions of the encoder that are kept: a window is never longer."""
 
@@ -58,38 +60,73 @@ def digests(data: Path) -> dict[str, str]:
     return {(path := corpus.find(data, name)).name: corpus.digest(path) for name in names}
 
 
+def shipped_base() -> Path:
+    """The pre-trained encoder that comes with the package."""
+    return Path(str(resources.files("nlp") / "base"))
+
+
 def train(
-    *, data: Path, base: Path, out: Path, work: Path, chosen: Mapping[str, Any], budget_min: float, say: Say
+    *,
+    data: Path,
+    base: str | Path,
+    out: Path,
+    work: Path,
+    chosen: Mapping[str, Any],
+    budget_min: float,
+    pretrain_min: float = 0.0,
+    say: Say,
 ) -> str:
     """All stages; killed at any point, the same call goes on. Returns ``name@version`` of what is in ``out``.
 
+    ``base``: a Hugging Face folder or hub id. ``pretrain_min``: minutes of further pre-training before the labels.
     Raises ``InputError`` for missing or broken corpora, ``ModelError`` for a base that is no encoder, and
     ``ConfigError`` when the work folder belongs to other settings.
     """
-    for needed in ("config.json", "model.safetensors", "vocab.txt"):
-        if not (base / needed).is_file():
-            raise ModelError(f"预训练模型目录 {base} 里没有 {needed}")
-    _claim(
-        work,
-        {"data": digests(data), "base": corpus.digest(base / "model.safetensors"), "settings": dict(chosen)},
-    )
+    # Threads of OpenMP that spin while they wait make a shared machine five times slower. Read at torch's import.
+    os.environ.setdefault("GOMP_SPINCOUNT", "0")
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    run = {
+        "data": digests(data),
+        "base": identity(base),
+        "pretrain_min": pretrain_min,
+        "settings": dict(chosen),
+    }
+    _claim(work, run)
+    start = _pretrained(data, base, work, chosen, pretrain_min, say) if pretrain_min else base
     say("读语料")
     parts = corpus.split(data, held_out=chosen["held_out"])
     if not any(example.set in corpus.LABELLED for example in parts.train):
         raise InputError(f"{data} 里没有可训练的标注帖：标注文件是空的，或全部落在留出部分")
     _wide(parts, work, chosen, say)
     if not (work / "encoder.done").exists():
-        # Threads of OpenMP that spin while they wait make a shared machine five times slower. Read at torch's import.
-        os.environ.setdefault("GOMP_SPINCOUNT", "0")
-        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
         from nlp.learn import Recipe, fit
 
-        try:
-            recipe = Recipe(**chosen["encoder"])
-        except TypeError as error:
-            raise ConfigError(f"训练设置的 encoder 部分不对:{error}") from error
-        fit(parts.train, base=base, work=work, recipe=recipe, budget_min=budget_min, say=say)
-    return finish(data=data, base=base, out=out, work=work, chosen=chosen, parts=parts, say=say)
+        recipe = _settings_of(Recipe, chosen, "encoder")
+        fit(parts.train, base=start, work=work, recipe=recipe, budget_min=budget_min, say=say)
+    return finish(data=data, base=start, out=out, work=work, chosen=chosen, parts=parts, say=say)
+
+
+def identity(base: str | Path) -> str:
+    """What tells one pre-trained encoder from another: the digest of its weights, or the name of one on the hub."""
+    weights = Path(base) / "model.safetensors"
+    return corpus.digest(weights) if weights.is_file() else str(base)
+
+
+def _settings_of(kind: Callable[..., Kind], chosen: Mapping[str, Any], part: str) -> Kind:
+    """A part of the settings as its type. Raises ``ConfigError``."""
+    try:
+        return kind(**chosen[part])
+    except TypeError as error:
+        raise ConfigError(f"训练设置的 {part} 部分不对：{error}") from error
+
+
+def _pretrained(
+    data: Path, base: str | Path, work: Path, chosen: Mapping[str, Any], minutes: float, say: Say
+) -> Path:
+    from nlp.pretrain import Course, run
+
+    course = _settings_of(Course, chosen, "pretrain")
+    return run(data=data, base=base, work=work / "pretrained", course=course, budget_min=minutes, say=say)
 
 
 def _claim(work: Path, run: dict[str, Any]) -> None:

@@ -12,7 +12,7 @@ from scipy.special import log_softmax, logsumexp
 
 from nlp.corpus import LABELLED, Example
 from nlp.entities import EntityFinder
-from nlp.fusion import FOUND, GIVEN, UNNAMED, Fusion, Mix, sigmoid
+from nlp.fusion import FOUND, GIVEN, UNNAMED, Fusion, Mix, reach, sigmoid
 from nlp.labels import DOMAINS, STANCES, TOPICS
 from nlp.runtime import Logits, Runtime
 from nlp.wide import COLUMNS
@@ -54,30 +54,39 @@ def _allowed(logits: Floats, allowed: NDArray[np.bool_]) -> float:
     return float(-np.mean(logsumexp(open_ones, axis=-1)))
 
 
-def _choice(encoder: Floats, grams: Floats, allowed: NDArray[np.bool_], *, second: float) -> Mix:
-    """A mix for a task with one label among several; a weak pull to (1, second, 0)."""
+def _choice(
+    encoder: Floats, grams: Floats, allowed: NDArray[np.bool_], *, second: float, length: Floats | None = None
+) -> Mix:
+    """A mix for a task with one label among several; a weak pull to (1, second, 0). ``length`` as a column, where
+    the sources may be believed by length."""
 
     def loss(x: Floats) -> float:
         pull = (x[0] - 1) ** 2 + (x[1] - second) ** 2 + (x[2:] ** 2).sum()
-        return _allowed(x[0] * encoder + x[1] * grams + x[2:], allowed) + 1e-3 * float(pull)
+        return _allowed(_apply(x, encoder, grams, length), allowed) + 1e-3 * float(pull)
 
-    return _mix(_fit(loss, [1.0, second, *[0.0] * encoder.shape[1]]))
+    return _mix(_fit(loss, [1.0, second, 0.0, 0.0, *[0.0] * encoder.shape[1]]))
 
 
-def _binary(encoder: Floats, grams: Floats, truth: NDArray[np.bool_]) -> Mix:
+def _binary(encoder: Floats, grams: Floats, truth: NDArray[np.bool_], length: Floats) -> Mix:
     """A mix for yes/no tasks (columns share the weights; each has a bias, pulled to the others')."""
 
     def loss(x: Floats) -> float:
-        logits = x[0] * encoder + x[1] * grams + x[2:]
-        pull = ((x[2:] - x[2:].mean()) ** 2).sum() * 1e-3 + 1e-4 * (x[:2] ** 2).sum()
+        logits = _apply(x, encoder, grams, length)
+        pull = ((x[4:] - x[4:].mean()) ** 2).sum() * 1e-3 + 1e-4 * (x[:4] ** 2).sum()
         each = np.where(truth, np.logaddexp(0, -logits), np.logaddexp(0, logits))
         return float(each.mean() * encoder.shape[1] + pull)
 
-    return _mix(_fit(loss, [0.7, 0.5, *[0.0] * encoder.shape[1]]))
+    return _mix(_fit(loss, [0.7, 0.5, 0.0, 0.0, *[0.0] * encoder.shape[1]]))
+
+
+def _apply(x: Floats, encoder: Floats, grams: Floats, length: Floats | None) -> Floats:
+    r = 0.0 if length is None else length
+    logits: Floats = (x[0] + x[2] * r) * encoder + (x[1] + x[3] * r) * grams + x[4:]
+    return logits
 
 
 def _mix(x: Sequence[float]) -> Mix:
-    return Mix(encoder=x[0], grams=x[1], bias=tuple(x[2:]))
+    return Mix(encoder=x[0], grams=x[1], encoder_long=x[2], grams_long=x[3], bias=tuple(x[4:]))
 
 
 def _f1(probability: Floats, truth: NDArray[np.bool_], limit: float) -> float:
@@ -108,6 +117,7 @@ class Stack:
     ad: Floats
     wide: NDArray[np.float32]
     named: NDArray[np.int64]
+    length: NDArray[np.float32]
 
     @classmethod
     def of(cls, examples: Sequence[Example], logits: Sequence[Logits], *, told: bool = True) -> Stack:
@@ -119,7 +129,8 @@ class Stack:
             GIVEN if told and e.entities else FOUND if not told and finder.find(e.text) else UNNAMED
             for e in examples
         ]
-        return cls(**arrays, named=np.array(named))
+        length = reach(np.array([len(e.text) for e in examples]))
+        return cls(**arrays, named=np.array(named), length=length)
 
     def grams(self, task: str) -> Floats:
         """The n-gram part's logits of a task."""
@@ -127,7 +138,7 @@ class Stack:
 
     def sentiments(self, fusion: Fusion) -> Floats:
         """Fused distributions."""
-        return fusion.sentiments(self.sentiment, self.domain, self.wide, self.named)
+        return fusion.sentiments(self.sentiment, self.domain, self.wide, self.named, self.length)
 
 
 def fit(examples: Sequence[Example], logits: Sequence[Logits]) -> Fusion:
@@ -141,16 +152,17 @@ def fit(examples: Sequence[Example], logits: Sequence[Logits]) -> Fusion:
     stances = np.eye(len(STANCES), dtype=bool)[[one.stance or 0 for one in e]]
     ads = np.array([[bool(one.ad)] for one in e])
     sentiments = np.array([one.sentiment for one in e])
-    for_topics = _binary(x.topics, x.grams("topics"), truth)
-    for_ad = _binary(x.ad, x.grams("ad"), ads)
-    said = sigmoid(for_ad(x.ad, x.grams("ad")))
+    long = x.length[:, None]
+    for_topics = _binary(x.topics, x.grams("topics"), truth, long)
+    for_ad = _binary(x.ad, x.grams("ad"), ads, long)
+    said = sigmoid(for_ad(x.ad, x.grams("ad"), long))
     fusion = replace(
         START,
-        sentiment=_choice(x.sentiment[:, 0], x.grams("sentiment"), sentiments, second=0.3),
+        sentiment=_choice(x.sentiment[:, 0], x.grams("sentiment"), sentiments, second=0.3, length=long),
         topics=for_topics,
-        stance=_choice(x.stance, x.grams("stance"), stances, second=0.3),
+        stance=_choice(x.stance, x.grams("stance"), stances, second=0.3, length=long),
         ad=for_ad,
-        thresholds=_limits(sigmoid(for_topics(x.topics, x.grams("topics"))), truth),
+        thresholds=_limits(sigmoid(for_topics(x.topics, x.grams("topics"), long)), truth),
         ad_threshold=round(float(max(GRID, key=lambda limit: _f1(said, ads, limit))), 2),
     )
     fusion = _kinds(fusion, examples, logits)
