@@ -267,6 +267,8 @@ def _seal(made: Bundle, work: Path, compared: Sequence[gate.Compared], counts: M
             " team. Before and after:\n\n" + "".join(f"- {each}\n" for each in compared)
         )
     bundles.seal(draft, heads=made.heads)
+    for path in draft.iterdir():
+        path.chmod(0o644)
     draft.rename(work / "candidate")
 
 

@@ -19,8 +19,9 @@ from nlp.scores import Told, slices
 
 LEAST = 0.01
 """A fall of less is none."""
-WHOLE_Z, SLICE_Z = 1.645, 2.576
-"""Standard errors: one in twenty harmless models is refused for a whole set, one in two hundred for a slice."""
+WHOLE_Z, SLICE_Z = 2.0, 2.576
+"""Standard errors: a score that did not change falls further by chance once in 44 times on a whole set, once in 200
+on a slice (of which there are many)."""
 FEWEST = 30
 """Labelled posts below which a slice says nothing."""
 
@@ -41,6 +42,8 @@ class Compared:
     after: float
     allowed: float
     """How far it may fall."""
+    whole: bool
+    """Of all posts of a set, not of a slice."""
 
     @property
     def fell(self) -> bool:
@@ -83,7 +86,17 @@ def _compared(part: str, task: str, posts: int, old: Sums, new: Sums, z: float) 
     was, pull_old = _score(old)
     now, pull_new = _score(new)
     noise = float(np.sqrt(((pull_new - pull_old) ** 2).sum()))
-    return [Compared(part=part, task=task, posts=posts, before=was, after=now, allowed=max(LEAST, z * noise))]
+    return [
+        Compared(
+            part=part,
+            task=task,
+            posts=posts,
+            before=was,
+            after=now,
+            allowed=max(LEAST, z * noise),
+            whole=z == WHOLE_Z,
+        )
+    ]
 
 
 def _score(sums: Sums) -> tuple[float, Floats]:

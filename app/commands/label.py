@@ -88,5 +88,5 @@ def bar(what: str) -> Iterator[Progress]:
     columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     console = Console(stderr=True)
     with Bar(*columns, console=console, transient=True, disable=not sys.stderr.isatty()) as shown:
-        task = shown.add_task(what, total=None)
-        yield lambda done, total: shown.update(task, completed=done, total=max(total, 1))
+        task = shown.add_task(what, total=None, visible=False)
+        yield lambda done, total: shown.update(task, completed=done, total=max(total, 1), visible=True)
