@@ -51,15 +51,27 @@ class Switch:
         self._load, self._recount = load, recount
 
     def to(
-        self, lines: tuple[str, ...], *, now: Callable[[], datetime], past: timedelta, progress: Progress
+        self,
+        lines: tuple[str, ...],
+        *,
+        directory: Path | None = None,
+        now: Callable[[], datetime],
+        past: timedelta,
+        progress: Progress,
     ) -> tuple[str, int]:
         """Make the last of ``lines`` the model in use; returns its ``NAME@VERSION`` and how many posts it rejudged.
+
+        ``directory``: where it lies, when not where ``lines`` say.
 
         Killed before it is decided, the old model stays in use and the next call goes on where this one was.
         Raises ``ModelError`` or ``StoreError``.
         """
-        judge = self._load(self._models.directory(lines[-1]))
-        staged = Staged(self._models.folder / f"{judge.model}.rejudged")
+        judge = self._load(directory or self._models.directory(lines[-1]))
+        path = self._models.folder / f"{judge.model}.rejudged"
+        for abandoned in self._models.folder.glob("*.rejudged"):
+            if abandoned != path:
+                abandoned.unlink()
+        staged = Staged(path)
         posts, since = self._posts(), now() - past
 
         def catch_up() -> int:

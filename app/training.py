@@ -86,6 +86,14 @@ def roll_back(app: App, *, by: str, say: Say, progress: Progress) -> dict[str, A
     return {"model": earlier[-1], "before": lines[-1], "rejudged": rejudged, "installed": True}
 
 
+def rejudge(app: App, *, by: str, say: Say, progress: Progress) -> dict[str, Any]:
+    """Judge history anew with the model in use, where another one judged it: after an upgrade of the program."""
+    with app.models.training():
+        app.switch.finish(now=app.clock.now())
+        rejudged = _switch(app, app.models.lines(), by=by, say=say, progress=progress)
+    return {"model": app.runtime.name, "rejudged": rejudged}
+
+
 def _refuse_foreign(app: App) -> None:
     if app.models.given is not None:
         raise ConfigError("YUJING_MODEL 指定了模型，装上的新模型不会被用到：先去掉这个设置")
@@ -115,18 +123,14 @@ def _train(app: App, own: Sequence[Example], work: Path, budget_min: float, say:
 
 def _switch(app: App, lines: tuple[str, ...], *, by: str, say: Say, progress: Progress) -> int:
     days = max(PAST_DAYS, app.settings.rules.baselines.rebuild_days)
-    say(f"用 {lines[-1]} 重判最近 {days} 天的帖子，重建基线，然后切换")
+    say(f"用 {app.models.given or lines[-1]} 重判最近 {days} 天的帖子，重建基线，然后切换")
     before = app.models.lines()[-1]
-    _, rejudged = app.switch.to(lines, now=app.clock.now, past=timedelta(days=days), progress=progress)
-    app.ledger.audit.record(
-        AuditEntry(
-            at=app.clock.now(),
-            actor=by,
-            action="model",
-            subject=lines[-1],
-            reason=f"从 {before} 换成 {lines[-1]}，重判 {rejudged} 条",
-        )
+    name, rejudged = app.switch.to(
+        lines, directory=app.models.given, now=app.clock.now, past=timedelta(days=days), progress=progress
     )
+    reason = f"从 {before} 换成 {lines[-1]}，重判 {rejudged} 条"
+    entry = AuditEntry(at=app.clock.now(), actor=by, action="model", subject=name, reason=reason)
+    app.ledger.audit.record(entry)
     return rejudged
 
 

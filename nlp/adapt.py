@@ -272,8 +272,8 @@ def _seal(made: Bundle, work: Path, compared: Sequence[gate.Compared], counts: M
     draft.rename(work / "candidate")
 
 
-_KEPT = ("others", "kind", "found", "gate")
-"""What cannot be fitted here: replayed posts are all of one kind of text."""
+_KEPT = ("others", "kind", "found", "gate", "alone", "among")
+"""What cannot be fitted here: replayed posts are all of one kind of text, and few of them name several companies."""
 
 
 def drawn(old: Fusion, new: Fusion, trust: float) -> Fusion:

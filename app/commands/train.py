@@ -30,6 +30,9 @@ def command(
         ),
     ] = None,
     rollback: Annotated[bool, typer.Option("--rollback", help="退回上一个模型")] = False,
+    rejudge: Annotated[
+        bool, typer.Option("--rejudge", help="升级程序后：用在用的模型重判最近 28 天")
+    ] = False,
     by: Annotated[str, typer.Option("--by", help="是谁；默认登录名")] = "",
     data: Annotated[
         Path | None, typer.Option("--data", help="从头训练：语料目录", show_default=False)
@@ -57,8 +60,10 @@ def command(
     随时可中断，再运行同一命令即继续。
     """
     whole = [option is not None for option in (data, base, out)]
-    if bool(labels) + rollback + any(whole) != 1:
-        raise UsageError("请在三种用法中选一种：--labels FILE；--rollback；--data DIR --base DIR --out DIR")
+    if bool(labels) + rollback + rejudge + any(whole) != 1:
+        raise UsageError(
+            "请选一种用法：--labels FILE；--rollback；--rejudge；--data DIR --base DIR --out DIR"
+        )
     if any(whole):
         if data is None or base is None or out is None:
             raise UsageError("从头训练需要 --data、--base 和 --out")
@@ -82,6 +87,8 @@ def command(
     with bar("重判") as progress:
         if rollback:
             done = training.roll_back(app, by=actor, say=_say, progress=progress)
+        elif rejudge:
+            done = training.rejudge(app, by=actor, say=_say, progress=progress)
         else:
             done = training.adapt(
                 app,
