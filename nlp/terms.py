@@ -6,7 +6,8 @@ import re
 from collections import Counter
 from collections.abc import Collection, Sequence
 from functools import cache, cached_property
-from importlib import resources
+from importlib.util import find_spec
+from pathlib import Path
 
 from nlp.labels import SENTIMENTS
 from nlp.runtime import Judgement
@@ -27,7 +28,11 @@ _HAS_LETTER = re.compile(r"[^\W\d_]")
 def idf() -> dict[str, float]:
     """Inverse document frequency of every word of jieba's corpus: the rarer, the larger; the median is 11.98."""
     table: dict[str, float] = {}
-    with (resources.files("jieba") / "analyse" / "idf.txt").open("r", encoding="utf-8") as lines:
+    spec = find_spec("jieba")
+    assert spec and spec.submodule_search_locations
+    # Found without importing it: jieba's source warns about itself (nlp.segment).
+    path = Path(spec.submodule_search_locations[0]) / "analyse" / "idf.txt"
+    with path.open(encoding="utf-8") as lines:
         for line in lines:
             word, _, value = line.rpartition(" ")
             table[word] = float(value)
