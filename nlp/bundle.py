@@ -102,6 +102,12 @@ def _manifest(directory: Path) -> dict[str, Any]:
     return manifest
 
 
+def named(directory: Path) -> str:
+    """``name@version`` by the manifest alone; nothing else is read. Raises ``ModelError``."""
+    manifest = _manifest(directory)
+    return f"{manifest.get('name')}@{manifest.get('version')}"
+
+
 def _checked(directory: Path, name: str, entry: Any) -> bytes:
     path = directory / name
     try:

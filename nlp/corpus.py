@@ -286,7 +286,13 @@ def split(data: Path, *, held_out: float = 0.15) -> Split:
     Half of ``held_out`` is for tuning, half for measuring; rows of the public sets that copy a held-out text
     are dropped from training.
     """
-    examples = [example for name in (*LABELLED, *OTHERS) for example in read(data, name)]
+    return parted(
+        [example for name in (*LABELLED, *OTHERS) for example in read(data, name)], held_out=held_out
+    )
+
+
+def parted(examples: Sequence[Example], *, held_out: float) -> Split:
+    """See ``split``."""
     roots = clusters(examples)
     smallest: dict[int, str] = {}
     sizes = Counter(roots)

@@ -104,7 +104,8 @@ def losses(
         result["topics"] = (each * told).sum() / (told.amax(1) > 0).sum()
     if (asked := batch["stance"] >= 0).any():
         result["stance"] = functional.cross_entropy(out["stance"][asked], batch["stance"][asked])
-        result["ad"] = functional.binary_cross_entropy_with_logits(out["ad"][asked], batch["ad"][asked])
+    if (told_ad := batch["ad"] >= 0).any():
+        result["ad"] = functional.binary_cross_entropy_with_logits(out["ad"][told_ad], batch["ad"][told_ad])
     if (marked := batch["events"][:, 0] >= 0).any():
         each = functional.binary_cross_entropy_with_logits(
             out["events"][marked], batch["events"][marked], reduction="none"
@@ -126,11 +127,12 @@ def tensors(batch: Batch) -> dict[str, Tensor]:
 class Fitting:
     """Encoder, optimiser and average under training; everything of it goes into a checkpoint."""
 
-    def __init__(self, base: Path, recipe: Recipe) -> None:
+    def __init__(self, base: Path, recipe: Recipe, begin: Callable[[], Judge] | None = None) -> None:
         torch.manual_seed(recipe.seed)
         self.recipe = recipe
         self.device = device()
-        self.judge: Judge = from_pretrained(base, dropout=recipe.dropout).to(self.device)
+        made = begin() if begin else from_pretrained(base, dropout=recipe.dropout)
+        self.judge: Judge = made.to(self.device)
         self.mean = {k: v.detach().clone() for k, v in self.judge.state_dict().items()}
         self.optimiser = torch.optim.AdamW(self._groups(), betas=(0.9, 0.98), eps=1e-6, fused=True)
         self.step = self.turn = self.done = 0
@@ -285,15 +287,17 @@ def fit(
     recipe: Recipe,
     budget_min: float,
     say: Callable[[str], None],
+    begin: Callable[[], Judge] | None = None,
 ) -> None:
     """Fine-tune until the budget or the passes are used up; killed at any point, the next call goes on.
 
     The learning rate follows the share of the budget spent (or of the passes read, when that is larger), so a slow
     machine gets fewer passes and a complete schedule. Leaves ``encoder.safetensors`` (the averaged weights) in
-    ``work`` from the first minutes on.
+    ``work`` from the first minutes on. ``begin`` makes the network to start from; then only the vocabulary of ``base``
+    is read.
     """
     torch.set_num_threads(recipe.threads)
-    fitting = Fitting(base, recipe)
+    fitting = Fitting(base, recipe, begin)
     if fitting.resume(work):
         say(f"接着第 {fitting.step} 步训练(已用 {fitting.spent / 60:.1f} 分钟)")
     tokeniser = Tokeniser(base / "vocab.txt")

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Collection, Sequence
-from functools import cached_property
-from importlib import resources
+from functools import cache, cached_property
+from importlib.util import find_spec
+from pathlib import Path
 
 from nlp.labels import SENTIMENTS
 from nlp.runtime import Judgement
@@ -23,6 +24,21 @@ READ = 3_000
 _HAS_LETTER = re.compile(r"[^\W\d_]")
 
 
+@cache
+def idf() -> dict[str, float]:
+    """Inverse document frequency of every word of jieba's corpus: the rarer, the larger; the median is 11.98."""
+    table: dict[str, float] = {}
+    spec = find_spec("jieba")
+    assert spec and spec.submodule_search_locations
+    # Found without importing it: jieba's source warns about itself (nlp.segment).
+    path = Path(spec.submodule_search_locations[0]) / "analyse" / "idf.txt"
+    with path.open(encoding="utf-8") as lines:
+        for line in lines:
+            word, _, value = line.rpartition(" ")
+            table[word] = float(value)
+    return table
+
+
 class Terms:
     """Keywords by TF-IDF with jieba's document frequencies, and decisive words by the n-gram part's weights."""
 
@@ -30,14 +46,9 @@ class Terms:
         self._segmenter = segmenter
         self._risk = frozenset(word.lower() for word in risk_words)
 
-    @cached_property
+    @property
     def _idf(self) -> dict[str, float]:
-        table: dict[str, float] = {}
-        with (resources.files("jieba") / "analyse" / "idf.txt").open("r", encoding="utf-8") as lines:
-            for line in lines:
-                word, _, value = line.rpartition(" ")
-                table[word] = float(value)
-        return table
+        return idf()
 
     @cached_property
     def _stop(self) -> frozenset[str]:
