@@ -26,7 +26,7 @@ def command(
 
     bundle = open_bundle(model or shipped())
     if data is None:
-        scores, table = bundle.card["scores"], (bundle.vocab.parent / "CARD.md").read_text("utf-8")
+        scores, table = bundle.card["scores"], bundle.described
     else:
         from nlp import corpus, evaluate, train
         from nlp.lexicon import Lexicon
