@@ -20,10 +20,9 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import yaml
 
-from domain.errors import InputError, ModelError
+from domain.errors import InputError
 from nlp import bundle as bundles
 from nlp import corpus, evaluate, gate, tune
 from nlp.bundle import Bundle, open_bundle
@@ -32,7 +31,7 @@ from nlp.fusion import Fusion
 from nlp.runtime import Runtime
 
 if TYPE_CHECKING:
-    from nlp.model import Judge
+    pass
 
 Say = Callable[[str], None]
 SETS = ("authored_posts", "written_posts")
@@ -41,8 +40,6 @@ HELD_OUT = 0.15
 """Share of the replayed posts that no training of ours reads; the same posts as in ``nlp.train``."""
 LEAST = 20
 """Labels below which a training is not worth its minutes."""
-_TRAINING_ONLY = ("events.", "emotion.")
-"""Heads that are not shipped and start at random."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -130,7 +127,7 @@ def adapt(
     candidate = work / "candidate"
     if not candidate.is_dir():
         _train(bundle, start, mixed(train, replay.train, chosen), work, chosen, budget_min, say)
-        making = _making(bundle, start, work)
+        making = _making(bundle, start, work, replay.train)
         fusion = _calibrated(making, replay.tune, chosen["trust"], say)
         made = replace(making, fusion=fusion)
         say("比较新旧模型")
@@ -184,64 +181,38 @@ def _train(
         return
     os.environ.setdefault("GOMP_SPINCOUNT", "0")
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    from nlp.export import restore
     from nlp.learn import Recipe, fit
 
     recipe = Recipe(**chosen["encoder"], shares=dict.fromkeys({e.set for e in examples}, 1.0))
     fit(
         examples,
-        base=start,
+        begin=lambda: restore(start / "encoder.onnx", dropout=recipe.dropout),
+        tokeniser=bundle.tokeniser,
         work=work,
         recipe=recipe,
         budget_min=budget_min,
         say=say,
-        begin=lambda: judge_of(bundle, dropout=recipe.dropout),
     )
 
 
-def judge_of(bundle: Bundle, *, dropout: float) -> Judge:
-    """The network with a model's fine-tuned weights, to train on. Raises ``ModelError``."""
-    import torch
-    from transformers import BertConfig
-
-    from nlp.model import Judge
-
-    shapes = {name: value.shape for name, value in bundle.tensors.items()}
-    words = shapes["bert.embeddings.word_embeddings.weight"]
-    config = BertConfig(
-        vocab_size=words[0],
-        hidden_size=words[1],
-        num_hidden_layers=len({n.split(".")[3] for n in shapes if n.startswith("bert.encoder.layer.")}),
-        num_attention_heads=bundle.heads,
-        intermediate_size=shapes["bert.encoder.layer.0.intermediate.dense.weight"][0],
-        max_position_embeddings=shapes["bert.embeddings.position_embeddings.weight"][0],
-        type_vocab_size=shapes["bert.embeddings.token_type_embeddings.weight"][0],
-        hidden_dropout_prob=dropout,
-    )
-    judge = Judge(config, dropout=dropout)
-    given = {name: torch.from_numpy(np.array(value, np.float32)) for name, value in bundle.tensors.items()}
-    try:
-        lacking, foreign = judge.load_state_dict(given, strict=False)
-    except RuntimeError as error:
-        raise ModelError(f"{bundle.name} 不能接着训练：{' '.join(str(error).split())[:200]}") from error
-    lacking = [name for name in lacking if not name.startswith(_TRAINING_ONLY)]
-    if lacking or foreign:
-        raise ModelError(f"{bundle.name} 不能接着训练：权重对不上（{'、'.join([*lacking, *foreign])[:200]}）")
-    return judge
-
-
-def _making(bundle: Bundle, start: Path, work: Path) -> Bundle:
-    """The draft of the candidate: the model it comes from with the new weights, in the old ones' shapes."""
-    from safetensors.numpy import load_file, save_file
+def _making(bundle: Bundle, start: Path, work: Path, examples: Sequence[Example]) -> Bundle:
+    """The draft of the candidate: the model it comes from, with the network that was trained."""
+    from nlp.export import export_trained, restore
 
     draft = work / "candidate.part"
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir()
     for name in bundles.FILES:
         shutil.copy(start / name, draft / name)
-    learnt = load_file(work / "encoder.safetensors")
-    tensors = {name: learnt[name].astype(old.dtype) for name, old in bundle.tensors.items()}
-    save_file(tensors, draft / "encoder.safetensors")
-    return replace(bundle, tensors=tensors, vocab=draft / "vocab.txt")
+    export_trained(
+        restore(start / "encoder.onnx"),
+        work / "encoder.safetensors",
+        examples=examples,
+        tokeniser=bundle.tokeniser,
+        out=draft / "encoder.onnx",
+    )
+    return replace(bundle, encoder=(draft / "encoder.onnx").read_bytes())
 
 
 def _calibrated(made: Bundle, examples: Sequence[Example], trust: float, say: Say) -> Fusion:
@@ -257,7 +228,7 @@ def _seal(made: Bundle, work: Path, compared: Sequence[gate.Compared], counts: M
     card = made.card | {
         "adapted_from": made.name,
         **counts,
-        "encoder_run": (work / "encoder.done").read_text("utf-8").strip(),
+        "encoder_run": json.loads((work / "encoder.done").read_text("utf-8")),
         "compared": [asdict(each) for each in compared],
     }
     (draft / "card.json").write_text(json.dumps(card, ensure_ascii=False, indent=1) + "\n", "utf-8")
@@ -266,7 +237,7 @@ def _seal(made: Bundle, work: Path, compared: Sequence[gate.Compared], counts: M
             f"\n## Adapted\n\nFrom `{made.name}`, whose scores stand above, with {counts['own_posts']} posts of a"
             " team. Before and after:\n\n" + "".join(f"- {each}\n" for each in compared)
         )
-    bundles.seal(draft, heads=made.heads)
+    bundles.seal(draft)
     for path in draft.iterdir():
         path.chmod(0o644)
     draft.rename(work / "candidate")

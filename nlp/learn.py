@@ -19,7 +19,7 @@ from torch.nn import functional
 from nlp.batches import Batch, one_pass
 from nlp.corpus import LABELLED, Example
 from nlp.labels import TOPICS
-from nlp.model import Judge, from_pretrained
+from nlp.model import Judge
 from nlp.precision import device, mixed
 from nlp.tokens import Tokeniser
 
@@ -127,12 +127,11 @@ def tensors(batch: Batch) -> dict[str, Tensor]:
 class Fitting:
     """Encoder, optimiser and average under training; everything of it goes into a checkpoint."""
 
-    def __init__(self, base: Path, recipe: Recipe, begin: Callable[[], Judge] | None = None) -> None:
+    def __init__(self, begin: Callable[[], Judge], recipe: Recipe) -> None:
         torch.manual_seed(recipe.seed)
         self.recipe = recipe
         self.device = device()
-        made = begin() if begin else from_pretrained(base, dropout=recipe.dropout)
-        self.judge: Judge = made.to(self.device)
+        self.judge: Judge = begin().to(self.device)
         self.mean = {k: v.detach().clone() for k, v in self.judge.state_dict().items()}
         self.optimiser = torch.optim.AdamW(self._groups(), betas=(0.9, 0.98), eps=1e-6, fused=True)
         self.step = self.turn = self.done = 0
@@ -282,25 +281,23 @@ class Course:
 def fit(
     train: Sequence[Example],
     *,
-    base: Path,
+    begin: Callable[[], Judge],
+    tokeniser: Tokeniser,
     work: Path,
     recipe: Recipe,
     budget_min: float,
     say: Callable[[str], None],
-    begin: Callable[[], Judge] | None = None,
 ) -> None:
     """Fine-tune until the budget or the passes are used up; killed at any point, the next call goes on.
 
     The learning rate follows the share of the budget spent (or of the passes read, when that is larger), so a slow
     machine gets fewer passes and a complete schedule. Leaves ``encoder.safetensors`` (the averaged weights) in
-    ``work`` from the first minutes on. ``begin`` makes the network to start from; then only the vocabulary of ``base``
-    is read.
+    ``work`` from the first minutes on. ``begin`` makes the network to start from.
     """
     torch.set_num_threads(recipe.threads)
-    fitting = Fitting(base, recipe, begin)
+    fitting = Fitting(begin, recipe)
     if fitting.resume(work):
         say(f"接着第 {fitting.step} 步训练(已用 {fitting.spent / 60:.1f} 分钟)")
-    tokeniser = Tokeniser(base / "vocab.txt")
     rare = rarity(train, recipe.rarest)
     course = Course(fitting, work=work, recipe=recipe, budget=budget_min * 60, say=say)
     while not course.over:

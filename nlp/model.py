@@ -10,10 +10,11 @@ from pathlib import Path
 import torch
 import transformers
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoModel, PreTrainedConfig
+from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedConfig
 
 from domain.errors import ModelError
 from nlp.labels import DOMAINS, EMOTIONS, EVENTS, SENTIMENTS, STANCES, TOPICS
+from nlp.tokens import Tokeniser
 
 FAMILIES = ("bert", "roberta", "electra", "ernie")
 """Architectures that may be the encoder, as ``model_type`` in their config.json."""
@@ -106,3 +107,12 @@ def from_pretrained(base: str | Path, *, dropout: float = 0.1) -> Judge:
     except (OSError, ValueError, KeyError) as error:
         raise ModelError(f"预训练编码器 {base} 读不了：{' '.join(str(error).split())[:300]}") from error
     return judge
+
+
+def tokeniser_of(base: str | Path) -> Tokeniser:
+    """The tokeniser that belongs to a pre-trained encoder, a folder or hub id. Raises ``ModelError``."""
+    try:
+        own = AutoTokenizer.from_pretrained(base, use_fast=True)
+        return Tokeniser(own.backend_tokenizer.to_str())
+    except (OSError, ValueError, KeyError, AttributeError) as error:
+        raise ModelError(f"{base} 的词表读不了：{' '.join(str(error).split())[:300]}") from error

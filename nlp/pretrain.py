@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import math
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
@@ -25,14 +24,12 @@ from transformers import BertForMaskedLM
 from domain.errors import InputError
 from nlp import corpus
 from nlp.clean import clip, joined
+from nlp.model import tokeniser_of
 from nlp.precision import mixed
 from nlp.segment import Segmenter
-from nlp.tokens import CLS, SEP, WINDOW, Tokeniser
+from nlp.tokens import WINDOW, Tokeniser
 
 Say = Callable[[str], None]
-MASK = 4
-SPECIAL = 5
-"""The first ids are [PAD] [UNK] [CLS] [SEP] [MASK]."""
 POOL = 20_000
 """Sequences that are sorted by length together."""
 SAVE_EVERY_S = 120
@@ -68,6 +65,8 @@ class Packed:
     lengths: NDArray[np.int64]
     share: NDArray[np.float32]
     """How often a pass reads each sequence."""
+    marks: NDArray[np.int64]
+    """The piece before a text, the one after it, and the one that hides another."""
 
     @property
     def starts(self) -> NDArray[np.int64]:
@@ -102,11 +101,11 @@ def _cut(texts_: list[str], tokeniser: Tokeniser, segmenter: Segmenter) -> Itera
                 yield np.array(pieces.ids[at : at + WINDOW], np.uint16), (part - part[0]).astype(np.uint8)
 
 
-def prepare(data: Path, vocab: Path, work: Path, course: Course, say: Say) -> Packed:
+def prepare(data: Path, tokeniser: Tokeniser, work: Path, course: Course, say: Say) -> Packed:
     """Texts to packed sequences, once. Raises ``InputError`` when there are none."""
     path = work / "tokens.npz"
     if not path.exists():
-        tokeniser, segmenter = Tokeniser(vocab), Segmenter()
+        segmenter = Segmenter()
         ids, words, lengths, share = [], [], [], []
         waiting: list[tuple[str, float]] = []
 
@@ -135,6 +134,7 @@ def prepare(data: Path, vocab: Path, work: Path, course: Course, say: Say) -> Pa
             words=np.concatenate(words),
             lengths=np.array(lengths, np.int64),
             share=np.array(share, np.float32),
+            marks=np.array([*tokeniser.ends, tokeniser.mask]),
         )
         part_file.rename(path)
     with np.load(path) as read:
@@ -167,27 +167,28 @@ def masked(
     rng = np.random.default_rng(seed)
     longest = int(packed.lengths[rows].max()) + 2
     truth = np.zeros((len(rows), longest), np.int64)
+    before, after, hiding = packed.marks
     words = np.full((len(rows), longest), -1, np.int64)
     for row, i in enumerate(rows):
         start, length = starts[i], int(packed.lengths[i])
-        truth[row, 0], truth[row, length + 1] = CLS, SEP
+        truth[row, 0], truth[row, length + 1] = before, after
         truth[row, 1 : length + 1] = packed.ids[start : start + length]
         words[row, 1 : length + 1] = packed.words[start : start + length]
     coin = rng.random((len(rows), 256)) < share
     hidden = np.take_along_axis(coin, np.maximum(words, 0), 1) & (words >= 0)
     dice = rng.random(truth.shape)
-    shown = np.where(hidden & (dice < 0.85), MASK, truth)
+    shown = np.where(hidden & (dice < 0.85), hiding, truth)
     swapped = hidden & (dice >= 0.85) & (dice < 0.95)
-    shown[swapped] = rng.integers(SPECIAL, size, int(swapped.sum()))
+    shown[swapped] = rng.integers(hiding + 1, size, int(swapped.sum()))
     return truth, shown, hidden
 
 
 class Pretraining:
     """Network, optimiser and how far it is; all of it goes into a checkpoint."""
 
-    def __init__(self, base: Path, course: Course) -> None:
+    def __init__(self, base: str | Path, course: Course) -> None:
         torch.manual_seed(course.seed)
-        self.model = BertForMaskedLM.from_pretrained(base)
+        self.model = BertForMaskedLM.from_pretrained(base, dtype=torch.float32)
         for name in ("hidden_dropout_prob", "attention_probs_dropout_prob"):
             setattr(self.model.config, name, 0.0)
         decayed = [p for p in self.model.parameters() if p.ndim > 1]
@@ -245,14 +246,16 @@ class Pretraining:
         return True
 
 
-def run(*, data: Path, base: Path, work: Path, course: Course, budget_min: float, say: Say) -> Path:
+def run(*, data: Path, base: str | Path, work: Path, course: Course, budget_min: float, say: Say) -> Path:
     """Pre-train ``base`` further for so many minutes in all; returns the folder of the new encoder.
 
-    Killed at any point, the same call goes on. Raises ``InputError`` for missing corpora.
+    Killed at any point, the same call goes on. Raises ``InputError`` for missing corpora, ``ModelError`` for a base
+    that is no BERT.
     """
     work.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(course.threads)
-    packed = prepare(data, base / "vocab.txt", work, course, say)
+    tokeniser = tokeniser_of(base)
+    packed = prepare(data, tokeniser, work, course, say)
     say(f"预训练语料：{len(packed.lengths)} 段，{packed.lengths.sum() / 1e6:.1f} 百万词片")
     training = Pretraining(base, course)
     if training.resume(work):
@@ -261,7 +264,7 @@ def run(*, data: Path, base: Path, work: Path, course: Course, budget_min: float
     training.save(work)
     out = work / "model"
     training.model.save_pretrained(out)
-    shutil.copy(base / "vocab.txt", out / "vocab.txt")
+    (out / "tokenizer.json").write_text(tokeniser.json, "utf-8")
     record = {
         "course": asdict(course),
         "steps": training.step,

@@ -9,7 +9,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -19,9 +18,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, TypeVar
 
-import numpy as np
 import yaml
-from numpy.typing import NDArray
 
 from domain.errors import ConfigError, InputError
 from nlp import bundle as bundles
@@ -33,8 +30,6 @@ from nlp.wide import Wide
 
 Say = Callable[[str], None]
 Kind = TypeVar("Kind")
-LENGTH = 256
-"""Positions of the encoder that are kept: a window is never longer."""
 
 
 def settings(path: Path | None = None) -> dict[str, Any]:
@@ -100,9 +95,18 @@ def train(
     _wide(parts, work, chosen, say)
     if not (work / "encoder.done").exists():
         from nlp.learn import Recipe, fit
+        from nlp.model import from_pretrained, tokeniser_of
 
         recipe = _settings_of(Recipe, chosen, "encoder")
-        fit(parts.train, base=start, work=work, recipe=recipe, budget_min=budget_min, say=say)
+        fit(
+            parts.train,
+            begin=lambda: from_pretrained(start, dropout=recipe.dropout),
+            tokeniser=tokeniser_of(start),
+            work=work,
+            recipe=recipe,
+            budget_min=budget_min,
+            say=say,
+        )
     return finish(data=data, base=start, out=out, work=work, chosen=chosen, parts=parts, say=say)
 
 
@@ -157,42 +161,45 @@ def _wide(parts: corpus.Split, work: Path, chosen: Mapping[str, Any], say: Say) 
         part.rename(path)
 
 
-def _slim(path: Path) -> dict[str, NDArray[np.generic]]:
-    """The encoder's tensors as they are shipped: half precision, without what only training needs."""
-    from safetensors.numpy import load_file
-
-    kept: dict[str, NDArray[np.generic]] = {}
-    for name, value in load_file(path).items():
-        if name.startswith(("events.", "emotion.")) or name.endswith("position_ids"):
-            continue
-        short = value[:LENGTH] if name.endswith("position_embeddings.weight") else value
-        kept[name] = short.astype(np.float16)
-    return kept
-
-
 def finish(
-    *, data: Path, base: Path, out: Path, work: Path, chosen: Mapping[str, Any], parts: corpus.Split, say: Say
+    *,
+    data: Path,
+    base: str | Path,
+    out: Path,
+    work: Path,
+    chosen: Mapping[str, Any],
+    parts: corpus.Split,
+    say: Say,
 ) -> str:
     """Calibrate, measure, describe and seal what the work folder holds, finished or not yet."""
-    from safetensors.numpy import load_file, save_file
+    from safetensors.numpy import load_file
+
+    from nlp.export import export_trained
+    from nlp.model import from_pretrained, tokeniser_of
 
     making = out.with_name(f"{out.name}.part")
     shutil.rmtree(making, ignore_errors=True)
     making.mkdir(parents=True)
-    tensors = _slim(work / "encoder.safetensors")
-    save_file(tensors, making / "encoder.safetensors")
-    for name in ("wide.safetensors", "kinds.safetensors"):
+    say("导出")
+    platform = [e for e in parts.train if e.set in corpus.LABELLED]
+    tokeniser = tokeniser_of(base)
+    export_trained(
+        from_pretrained(base),
+        work / "encoder.safetensors",
+        examples=platform,
+        tokeniser=tokeniser,
+        out=making / "encoder.onnx",
+    )
+    (making / "tokenizer.json").write_text(tokeniser.json, "utf-8")
+    for name in bundles.TENSORS:
         shutil.copy(work / name, making / name)
-    shutil.copy(base / "vocab.txt", making / "vocab.txt")
-    heads = int(json.loads((base / "config.json").read_text("utf-8"))["num_attention_heads"])
     loaded = bundles.Bundle(
         name=bundles.NAME,
-        heads=heads,
-        tensors=tensors,
+        encoder=(making / "encoder.onnx").read_bytes(),
+        tokeniser=tokeniser,
         wide=Wide(**load_file(making / "wide.safetensors")),
         kinds=Wide(**load_file(making / "kinds.safetensors")),
         fusion=tune.START,
-        vocab=making / "vocab.txt",
         card={},
     )
     say("校准")
@@ -203,7 +210,7 @@ def finish(
     scores = evaluate.compare(runtime, Lexicon.shipped(Segmenter()), parts.test)
     described = card.describe(
         data=digests(data),
-        base=hashlib.sha256((base / "model.safetensors").read_bytes()).hexdigest(),
+        base=identity(base),
         chosen=chosen,
         parts=parts,
         run=_run(work),
@@ -211,7 +218,7 @@ def finish(
     )
     (making / "card.json").write_text(json.dumps(described, ensure_ascii=False, indent=1) + "\n", "utf-8")
     (making / "CARD.md").write_text(card.markdown(described, scores), "utf-8")
-    name = bundles.seal(making, heads=heads)
+    name = bundles.seal(making)
     for path in making.iterdir():
         path.chmod(0o644)
     _swap(making, out)

@@ -68,9 +68,7 @@ def command(
     """
     whole = [option is not None for option in (data, out)]
     if bool(labels) + rollback + rejudge + any(whole) != 1:
-        raise UsageError(
-            "请选一种用法：--labels FILE；--rollback；--rejudge；--data DIR --out DIR"
-        )
+        raise UsageError("请选一种用法：--labels FILE；--rollback；--rejudge；--data DIR --out DIR")
     if any(whole):
         if data is None or out is None:
             raise UsageError("从头训练需要 --data 和 --out")
