@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,8 @@ from domain.errors import InputError
 pytest.importorskip("torch")
 
 from nlp import pretrain
-from nlp.pretrain import MASK, Course, Packed, masked, plan
+from nlp.model import from_pretrained, tokeniser_of
+from nlp.pretrain import Course, Packed, masked, plan
 
 TEXTS = [
     "云桥金融昨晚起无法提现,客服电话一直占线",
@@ -36,7 +38,7 @@ def data(tmp_path: Path) -> Path:
 def packed(data: Path, base: Path, tmp_path: Path) -> Packed:
     work = tmp_path / "packed"
     work.mkdir()
-    return pretrain.prepare(data, base, work, COURSE, lambda _: None)
+    return pretrain.prepare(data, tokeniser_of(base), work, COURSE, lambda _: None)
 
 
 def test_repeats_are_read_once_and_shares_say_how_often(data: Path) -> None:
@@ -51,7 +53,7 @@ def test_words_are_hidden_whole_and_the_same_for_the_same_seed(packed: Packed) -
     truth, shown, hidden = masked(packed, packed.starts, rows, 0.4, 9_000, seed=3)
     again = masked(packed, packed.starts, rows, 0.4, 9_000, seed=3)
     assert all((a == b).all() for a, b in zip((truth, shown, hidden), again, strict=True))
-    assert hidden.any() and (shown[hidden] == MASK).mean() > 0.6
+    assert hidden.any() and (shown[hidden] == packed.marks[2]).mean() > 0.6
     assert (shown[~hidden] == truth[~hidden]).all()
     for row, i in enumerate(rows):
         words = packed.words[packed.starts[i] : packed.starts[i] + packed.lengths[i]]
@@ -61,9 +63,7 @@ def test_words_are_hidden_whole_and_the_same_for_the_same_seed(packed: Packed) -
 
 
 def test_a_pass_reads_every_sequence_as_often_as_its_share(packed: Packed) -> None:
-    doubled = Packed(
-        ids=packed.ids, words=packed.words, lengths=packed.lengths, share=np.full_like(packed.share, 2.0)
-    )
+    doubled = replace(packed, share=np.full_like(packed.share, 2.0))
     groups = plan(doubled, COURSE, seed=1)
     read = np.bincount(np.concatenate(groups), minlength=len(packed.lengths))
     assert (read == 2).all()
@@ -75,8 +75,6 @@ def test_a_pass_reads_every_sequence_as_often_as_its_share(packed: Packed) -> No
 def test_a_killed_pre_training_goes_on_and_leaves_a_base(
     data: Path, base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from nlp.model import from_pretrained
-
     class Killed(Exception):
         pass
 

@@ -9,7 +9,6 @@ import pytest
 
 from domain.errors import ConfigError, InputError, ModelError
 from nlp import corpus, train
-from nlp.bundle import shipped
 from nlp.corpus import NOT_NEGATIVE, Example, clusters, only, read, renamed, split
 from nlp.labels import STANCES, TOPICS
 from nlp.runtime import Item, Runtime
@@ -71,7 +70,10 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write(
         folder,
         "review_polarity.train",
-        [{"text": f"{i}号房很{'脏' if i % 2 else '干净'}", "positive": (i + 1) % 2, "domain": "hotel"} for i in range(30)],
+        [
+            {"text": f"{i}号房很{'脏' if i % 2 else '干净'}", "positive": (i + 1) % 2, "domain": "hotel"}
+            for i in range(30)
+        ],
     )
     write(folder, "weibo_emotion.train", [{"text": "气死我了", "emotion": "angry"}])
     for name, part in (("news", rows[320:340]), ("forum", rows[340:360])):
@@ -184,7 +186,7 @@ def test_settings_are_checked(tmp_path: Path) -> None:
 
 
 def test_a_base_that_is_none_is_refused(data: Path, tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="预训练编码器"):
+    with pytest.raises(ModelError, match="词表读不了"):
         train.train(
             data=data, base=tmp_path, out=tmp_path / "o", work=tmp_path / "w",
             chosen=small(train.settings()), budget_min=1, say=print,
