@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
 
 from nlp.wordlists import words
 
@@ -14,9 +15,22 @@ READ = 3_000
 
 _SURE = frozenset(words("sure"))
 _GENERIC = frozenset(words("generic"))
+_MODIFIERS = frozenset(words("modifiers"))
 _BREAKS = re.compile("|".join(map(re.escape, sorted(words("breaks"), key=len, reverse=True))))
-_CHAR = re.compile(r"[\u4e00-\u9fffA-Za-z0-9]")
+_SOFT = frozenset("小新老大好中和一两三百万金元全多成资真天上下前后内外月年人号国第原坏各系")
+"""Breaks that names begin with as well; where only they stand before a name, they belong to it."""
+_RUN = re.compile(r"[\u4e00-\u9fffA-Za-z0-9]*$")
 _QUOTED = re.compile(r"#([\u4e00-\u9fffA-Za-z0-9]{2,8}?)(?:超话|\[超话\])?#")
+_HAN = re.compile(r"[\u4e00-\u9fff]*")
+_FARTHEST = 8
+_STRICT = frozenset(words("strict"))
+_PLACES = frozenset(words("places"))
+_WIDE = frozenset(["金融", "财富", "网贷", "投资", "普惠", "科技", "金服", "证券", "理财", "基金", "支付", "资本"])
+_SHORT = frozenset(["贷网", "财网", "投网", "融网", "票网", "豆网", "金所"])
+_COMPANY = re.compile(r"$|[^\u4e00-\u9fff]|有限|公司|集团|控股|股份|平台|APP|App|app|官方|官网|客服|的|是|和|与|跑|爆|暴|提|逾|涉|被|已|又|还|也|都")
+_FULL = re.compile("有限(?:责任)?公司")
+_FULL_RUN = re.compile(r"[\u4e00-\u9fffA-Za-z0-9()（）]*$")
+_FULL_BREAKS = re.compile("|".join(map(re.escape, words("clauses"))))
 
 
 class EntityFinder:
@@ -25,7 +39,7 @@ class EntityFinder:
     def __init__(self, names: Iterable[str] = ()) -> None:
         known = sorted({*words("companies"), *names}, key=lambda name: (-len(name), name))
         self._known = re.compile("|".join(map(re.escape, known)))
-        self._ending = re.compile("|".join(sorted(words("endings"), key=len, reverse=True)))
+        self._ending = re.compile("|".join(map(_end, sorted(words("endings"), key=len, reverse=True))))
 
     def find(self, text: str) -> list[str]:
         """Distinct names in order of first mention, at most ``MOST``."""
@@ -36,6 +50,7 @@ class EntityFinder:
             start = _begin(text, match)
             if start is not None and not any(a < match.end() and start < b for a, b in sure):
                 spans.append((start, match.end()))
+        spans += _registered(text)
         for match in _QUOTED.finditer(text):
             if any(match[1].endswith(end) for end in _SURE):
                 spans.append(match.span(1))
@@ -47,27 +62,62 @@ class EntityFinder:
         return names[:MOST]
 
 
+@cache
+def _followed() -> dict[str, list[str]]:
+    return {line.split()[0]: line.split()[1:] for line in words("followed")}
+
+
+def _registered(text: str) -> Iterator[tuple[int, int]]:
+    """Spans of whole names of companies: … 有限公司, with a place or brackets in them."""
+    for match in _FULL.finditer(text):
+        low = max(0, match.start() - 30)
+        run = _FULL_RUN.search(text, low, match.start())
+        begin = run.start() if run else match.start()
+        for broken in _FULL_BREAKS.finditer(text, begin, match.start()):
+            begin = broken.end()
+        if 4 <= match.start() - begin < 28 and text[begin] not in ")）(（":
+            yield begin, match.end()
+
+
+def _end(ending: str) -> str:
+    """A pattern for the ending where what follows lets a name end here."""
+    not_after = "|".join(_followed().get(ending, ()))
+    return f"{ending}(?!{not_after})" if not_after else ending
+
+
 def _begin(text: str, ending: re.Match[str]) -> int | None:
     """Where the name that ends here begins; None when nothing before the ending can be a name."""
-    start = ending.start()
-    reach = 5 if ending[0] in _SURE else 3
-    while start > 0 and ending.start() - start < reach and _CHAR.match(text[start - 1]):
-        start -= 1
-    head = text[start : ending.start()]
+    stop = ending.start()
+    run = _RUN.search(text, max(0, stop - _FARTHEST), stop)
+    head = run[0] if run else ""
+    marked = edged = len(head) < _FARTHEST
+    start = 0
     for broken in _BREAKS.finditer(head):
-        start = ending.start() - len(head) + broken.end()
-    head = text[start : ending.start()]
-    least = 2 if re.fullmatch(r"[\u4e00-\u9fff]*", head) else 3
-    if len(head) < least or head in _GENERIC or head.isdigit():
+        if broken[0] in _SOFT and broken.start() == start and edged and 2 <= len(head) - start <= 4:
+            continue
+        start, edged, marked = broken.end(), True, False
+    if ending[0] in _STRICT and not marked and not _COMPANY.match(text, ending.end()):
         return None
+    head = head[start:]
+    if len(head) > (5 if ending[0] in _SURE else 4) or not edged:
+        if ending[0] not in _SURE:
+            return None
+        head = head[-2:]
+    return stop - len(head) if _nameable(head, ending[0]) else None
+
+
+def _nameable(head: str, ending: str) -> bool:
+    """Whether the characters before an ending can be the own part of a name."""
+    if ending in _SHORT:
+        return bool(head) and head[-1] not in "网信借的"
+    least = 2 if _HAN.fullmatch(head) else 3
+    if len(head) < least or head in _GENERIC or head[-2:] in _MODIFIERS or head.isdigit():
+        return False
     if any(head.endswith(word) for word in _GENERIC if len(word) > 1):
-        return None
-    if len(ending[0]) == 1 and (len(head) > 2 or head[-1] in "出间络初而候信私骗房学续转时同网利额还"):
-        return None
-    follows = text[ending.end() : ending.end() + 1]
-    return (
-        None if len(ending[0]) == 1 and follows and follows in "款钱据到入出条用走来给贵贝物藏险本" else start
-    )
+        return False
+    if head in _PLACES and ending in _WIDE:
+        return False
+    return len(ending) > 1 or head[-1] not in "出间络初而候信私骗房学续转时同网利额还借放助拒车农"
 
 
 def _longest(spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
