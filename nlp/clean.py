@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 import unicodedata
 from functools import cache
 from importlib import resources
@@ -87,10 +86,20 @@ def _drops() -> dict[int, str]:
 
 
 @cache
-def _marks() -> re.Pattern[str]:
-    """Runs of three or more combining marks. Sorting such a run is what makes NFKC quadratic."""
-    codes = [code for code in range(0x300, min(sys.maxunicode, 0x1F000)) if unicodedata.combining(chr(code))]
-    return re.compile(f"([{''.join(map(chr, codes))}]{{2}})[{''.join(map(chr, codes))}]+")
+def _marks() -> frozenset[str]:
+    """Combining marks."""
+    return frozenset(c for c in map(chr, range(0x300, 0x1F000)) if unicodedata.combining(c))
+
+
+@cache
+def _mark_runs() -> re.Pattern[str]:
+    marks = "".join(sorted(_marks()))
+    return re.compile(f"([{marks}]{{2}})[{marks}]+")
+
+
+def _thinned(text: str) -> str:
+    """Runs of combining marks cut to two: sorting a long run is what makes NFKC quadratic."""
+    return text if _marks().isdisjoint(text) else _mark_runs().sub(r"\1", text)
 
 
 def simplify(text: str) -> str:
@@ -105,8 +114,7 @@ def normalise(text: str) -> str:
     undone: invisible and traditional characters, pinyin in brackets, split or respelled risk words.
     Bounded time for any input; lone surrogates and control characters vanish.
     """
-    text = _marks().sub(r"\1", simplify(text))
-    text = simplify(unicodedata.normalize("NFKC", text))
+    text = simplify(unicodedata.normalize("NFKC", _thinned(simplify(text))))
     text = _LINKS.sub(LINK, text)
     text = _PINYIN.sub("", text)
     text = _SPLIT_WORDS.sub(lambda found: _NOT_HAN.sub("", found[0]), text)

@@ -26,7 +26,7 @@ import torch
 from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, helper, numpy_helper
 from torch import Tensor, nn
-from transformers import AttentionInterface, AutoConfig
+from transformers import AttentionInterface, AutoConfig, BertConfig
 
 from nlp.encoder import INPUTS, OUTPUTS, Encoder, feeds
 from nlp.model import Judge
@@ -64,7 +64,7 @@ class _Inference(nn.Module):
 
 
 def _attend(
-    module: nn.Module, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, **settings: Any
+    _module: nn.Module, query: Tensor, key: Tensor, value: Tensor, _mask: Tensor | None, **settings: Any
 ) -> tuple[Tensor, None]:
     """Attention without a mask; ``transformers`` calls it by the name under which it is registered."""
     weights = (query @ key.transpose(2, 3) * settings["scaling"]).softmax(-1)
@@ -76,7 +76,7 @@ def export(judge: Judge, *, windows: Sequence[Window], out: Path) -> None:
     model = _traced(judge)
     _keep(model, judge)
     _quantise(model, _ranges(model, windows))
-    out.write_bytes(model.SerializeToString())
+    out.write_bytes(model.SerializeToString(deterministic=True))
 
 
 def _traced(judge: Judge) -> ModelProto:
@@ -107,7 +107,9 @@ def _traced(judge: Judge) -> ModelProto:
         tensor.name = tensor.name.removeprefix("judge.")
     for node in model.graph.node:
         node.input[:] = [name.removeprefix("judge.") for name in node.input]
-    del model.graph.value_info[:]
+        node.ClearField("metadata_props")  # where the line of Python stands on this machine
+    for field in ("value_info", "metadata_props"):
+        model.graph.ClearField(field)
     return model
 
 
@@ -180,7 +182,9 @@ def _quantise(model: ModelProto, ranges: Mapping[str, tuple[float, float]]) -> N
             nodes.append(node)
     read = {name for node in nodes for name in node.input} | set(OUTPUTS)
     del graph.node[:], graph.initializer[:]
-    graph.node.extend(node for node in nodes if read.intersection(node.output))  # a turned weight is read no more
+    graph.node.extend(
+        node for node in nodes if read.intersection(node.output)
+    )  # a turned weight is read no more
     graph.initializer.extend(numpy_helper.from_array(value, name) for name, value in tensors.items())
     model.opset_import.append(helper.make_opsetid("com.microsoft", 1))
 
@@ -260,6 +264,7 @@ def restore(path: Path, *, dropout: float = 0.1) -> Judge:
     """The judge that was exported, its weights as exact as 8 bits are, to be trained further."""
     settings = json.loads({p.key: p.value for p in onnx.load_model(path).metadata_props}["config"])
     config = AutoConfig.for_model(settings.pop("model_type"), **settings)
+    assert isinstance(config, BertConfig)
     judge = Judge(config, dropout=dropout)
     values = {name: torch.from_numpy(value) for name, value in state(path).items()}
     judge.load_state_dict({name: values[name] for name in judge.state_dict()})

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import islice
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +27,11 @@ MOST_NAMES = 64
 """Different names of one text that are judged by their own mentions; further ones by the post."""
 BATCH_TOKENS = 1024
 """Word pieces computed at once: what stays in the cache of a core."""
+
+REMEMBERED = 2_000
+"""Judgements kept in case the same text comes again."""
+LONGEST_REMEMBERED = 1_000
+"""Characters of such a text."""
 
 Array = NDArray[np.float32]
 Floats = NDArray[np.floating]
@@ -82,6 +89,30 @@ class Logits:
 _CERTAIN = (0.0005, 0.999, 0.0005)
 
 
+Key = tuple[str, tuple[str, ...]]
+"""What the model reads of an item: text and names, normalised."""
+
+
+class _Recent:
+    """The last judgements: the same words are often posted again and again. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._made: dict[Key, Judgement] = {}
+
+    def known(self, keys: Iterable[Key]) -> dict[Key, Judgement]:
+        """What is remembered of these."""
+        with self._lock:
+            return {key: self._made[key] for key in keys if key in self._made}
+
+    def add(self, made: Mapping[Key, Judgement]) -> None:
+        """Remember, and forget the oldest."""
+        with self._lock:
+            self._made |= {key: each for key, each in made.items() if len(key[0]) <= LONGEST_REMEMBERED}
+            for key in list(islice(self._made, max(0, len(self._made) - REMEMBERED))):
+                del self._made[key]
+
+
 class Runtime:
     """A loaded model. Thread-safe: threads share one pool of as many workers as there are cores."""
 
@@ -94,6 +125,7 @@ class Runtime:
         self._encoder = Encoder(bundle.encoder)
         self._tokeniser = bundle.tokeniser
         self._batch_tokens = batch_tokens
+        self._recent = (_Recent(), _Recent())
         self._pool = ThreadPoolExecutor(workers or _cores(), thread_name_prefix="network")
 
     @classmethod
@@ -102,23 +134,23 @@ class Runtime:
         return cls(open_bundle(directory))
 
     def judge(self, items: Sequence[Item], *, finance: bool = False) -> list[Judgement]:
-        """Judgements in the order of the items; exact repeats are computed once.
+        """Judgements in the order of the items; exact repeats are computed once, and recent ones not again.
 
         ``finance``: all of them are known to be about the platforms, as those of watched sources are. Otherwise a
         text that names no company may be recognised as news or stock-forum talk and judged as such.
         """
         read = {item: _key(item) for item in dict.fromkeys(items)}
-        distinct = [key for key in dict.fromkeys(read.values()) if key[0]]
-        made = dict(zip(distinct, self._decide(distinct, self.logits(distinct), finance), strict=True))
         keys = [read[item] for item in items]
+        made = self._recent[finance].known(keys)
+        new = [key for key in dict.fromkeys(keys) if key[0] and key not in made]
+        made |= dict(zip(new, self._decide(new, self.logits(new), finance), strict=True))
+        self._recent[finance].add({key: made[key] for key in new})
         return [made[key] if key[0] else _blank(len(key[1])) for key in keys]
 
-    def logits(self, texts: Sequence[tuple[str, tuple[str, ...]]]) -> list[Logits]:
+    def logits(self, texts: Sequence[Key]) -> list[Logits]:
         """Raw outputs for normalised texts with their normalised names."""
         pieces = self._tokeniser.pieces([text for text, _ in texts])
-        cut = [
-            _windows(text, found, names) for (text, names), found in zip(texts, pieces, strict=True)
-        ]
+        cut = [_windows(text, found, names) for (text, names), found in zip(texts, pieces, strict=True)]
         reading = self._read([w for windows in cut for w in windows])
         wide = self.wide.logits([text for text, _ in texts])
         read = iter(reading())
@@ -136,14 +168,20 @@ class Runtime:
         for i in sorted(range(len(windows)), key=lambda i: -len(windows[i].ids)):
             length = len(windows[i].ids)
             last = batches[-1] if batches else []
-            if not last or len(windows[last[0]].ids) != length or (len(last) + 1) * length > self._batch_tokens:
+            if (
+                not last
+                or len(windows[last[0]].ids) != length
+                or (len(last) + 1) * length > self._batch_tokens
+            ):
                 batches.append([])
             batches[-1].append(i)
         result: list[tuple[Array, ...]] = [()] * len(windows)
 
         def run(batch: list[int]) -> None:
             got = self._encoder.read([windows[i] for i in batch])
-            rows = zip(got.sentiment, got.domain, got.topics, got.stance, got.ad[:, None], got.entity, strict=True)
+            rows = zip(
+                got.sentiment, got.domain, got.topics, got.stance, got.ad[:, None], got.entity, strict=True
+            )
             for i, row in zip(batch, rows, strict=True):
                 result[i] = row
 
@@ -159,9 +197,7 @@ class Runtime:
 
         return wait
 
-    def _decide(
-        self, keys: Sequence[tuple[str, tuple[str, ...]]], logits: Sequence[Logits], finance: bool
-    ) -> list[Judgement]:
+    def _decide(self, keys: Sequence[Key], logits: Sequence[Logits], finance: bool) -> list[Judgement]:
         """From raw outputs to judgements, all texts at once, in double precision."""
         if not keys:
             return []
@@ -175,7 +211,9 @@ class Runtime:
         stance = _shares(softmax(self.fusion.stance(_stack(logits, "stance"), wide[:, t + 1 :])))
         ad = sigmoid(self.fusion.ad(_stack(logits, "ad"), wide[:, t : t + 1]))[:, 0]
         entities = self._companies([x.entity for x in logits], sentiment, several > 1)
-        rows = zip(keys, _shares(sentiment), topics, _rounded(topics), stance, ad.tolist(), entities, strict=True)
+        rows = zip(
+            keys, _shares(sentiment), topics, _rounded(topics), stance, ad.tolist(), entities, strict=True
+        )
         return [
             Judgement(
                 sentiment=mood,
@@ -214,8 +252,7 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _key(item: Item) -> tuple[str, tuple[str, ...]]:
-    """What the model reads of an item: text and names, normalised."""
+def _key(item: Item) -> Key:
     return joined(clip(item.title), clip(item.text)), tuple(map(_name, item.entities))
 
 

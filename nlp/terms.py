@@ -31,13 +31,13 @@ class Terms:
         self._risk = frozenset(word.lower() for word in risk_words)
 
     @cached_property
-    def _idf(self) -> dict[str, float]:
-        table: dict[str, float] = {}
-        with (resources.files("jieba") / "analyse" / "idf.txt").open("r", encoding="utf-8") as lines:
-            for line in lines:
-                word, _, value = line.rpartition(" ")
-                table[word] = float(value)
-        return table
+    def _idf(self) -> dict[str, str]:
+        """Inverse document frequency by word, as written: a quarter of a million are never asked for."""
+        parts = (resources.files("jieba") / "analyse" / "idf.txt").read_text("utf-8").split()
+        return dict(zip(parts[::2], parts[1::2], strict=True))
+
+    def _rarity(self, word: str, otherwise: float) -> float:
+        return float(self._idf.get(word, otherwise))
 
     @cached_property
     def _stop(self) -> frozenset[str]:
@@ -57,7 +57,7 @@ class Terms:
         cut = Counter(self._segmenter.tokens(text))
         counts.update({word: n for word, n in cut.items() if self._telling(word)})
         # A word that jieba's corpus never saw is as telling as its rarer half (11.98 is the median there).
-        weight = {word: n * self._idf.get(word, 11.98) for word, n in counts.items()}
+        weight = {word: n * self._rarity(word, 11.98) for word, n in counts.items()}
         best = sorted(weight, key=lambda word: (-weight[word], word))
         return tuple(best[:MOST_KEYWORDS])
 
@@ -86,7 +86,7 @@ class Terms:
             worth = float(carried[place : place + len(word)].sum())
             if word in self._risk:
                 worth = max(worth, 0.0) * 1.5 + 1e-3
-            elif self._idf.get(word, EVERYDAY) < EVERYDAY or any(word in name for name in names):
+            elif self._rarity(word, EVERYDAY) < EVERYDAY or any(word in name for name in names):
                 continue
             if 2 <= len(word) <= 12 and worth > 0 and word not in self._stop and _HAS_LETTER.search(word):
                 scored[word] = max(worth, scored.get(word, 0.0))
