@@ -142,6 +142,8 @@ def _weights(model: ModelProto) -> dict[str, tuple[NodeProto, str]]:
 def _ranges(model: ModelProto, windows: Sequence[Window]) -> dict[str, tuple[float, float]]:
     """Lowest and highest value that matters, of every input of a large linear layer."""
     watched = sorted({node.input[0] for node, _ in _weights(model).values()})
+    if not watched:
+        return {}
     seen = ModelProto()
     seen.CopyFrom(model)
     seen.graph.output.extend(helper.make_empty_tensor_value_info(name) for name in watched)

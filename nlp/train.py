@@ -20,7 +20,6 @@ from typing import Any
 
 import numpy as np
 import yaml
-from numpy.typing import NDArray
 
 from domain.errors import ConfigError, InputError, ModelError
 from nlp import bundle as bundles
@@ -28,11 +27,12 @@ from nlp import card, corpus, evaluate, tune
 from nlp.lexicon import Lexicon
 from nlp.runtime import Runtime
 from nlp.segment import Segmenter
+from nlp.tokens import Tokeniser
 from nlp.wide import Wide
 
 Say = Callable[[str], None]
-LENGTH = 256
-"""Positions of the encoder that are kept: a window is never longer."""
+CALIBRATION = 200
+"""Training texts from which the exported encoder takes the scales of its inputs."""
 
 
 def settings(path: Path | None = None) -> dict[str, Any]:
@@ -116,40 +116,40 @@ def _wide(parts: corpus.Split, work: Path, chosen: Mapping[str, Any], say: Say) 
     return Wide(**load_file(path))
 
 
-def _slim(path: Path) -> dict[str, NDArray[np.generic]]:
-    """The encoder's tensors as they are shipped: half precision, without what only training needs."""
-    from safetensors.numpy import load_file
+def _export(base: Path, work: Path, tokeniser: Tokeniser, parts: corpus.Split, out: Path) -> bytes:
+    """Write the fine-tuned encoder as inference runs it; returns the file's content."""
+    from safetensors.torch import load_file
 
-    kept: dict[str, NDArray[np.generic]] = {}
-    for name, value in load_file(path).items():
-        if name.startswith("events.") or name.endswith("position_ids"):
-            continue
-        short = value[:LENGTH] if name.endswith("position_embeddings.weight") else value
-        kept[name] = short.astype(np.float16)
-    return kept
+    from nlp import batches
+    from nlp.export import export
+    from nlp.model import from_pretrained
+
+    judge = from_pretrained(base)
+    judge.load_state_dict(load_file(work / "encoder.safetensors"))
+    rng = np.random.default_rng(0)
+    some = [parts.train[i] for i in rng.permutation(len(parts.train))[:CALIBRATION]]
+    export(judge, windows=batches.windows(some, tokeniser, rng), out=out)
+    return out.read_bytes()
 
 
 def finish(
     *, data: Path, base: Path, out: Path, work: Path, chosen: Mapping[str, Any], parts: corpus.Split, say: Say
 ) -> str:
     """Calibrate, measure, describe and seal what the work folder holds, finished or not yet."""
-    from safetensors.numpy import load_file, save_file
+    from safetensors.numpy import load_file
 
     making = out.with_name(f"{out.name}.part")
     shutil.rmtree(making, ignore_errors=True)
     making.mkdir(parents=True)
-    tensors = _slim(work / "encoder.safetensors")
-    save_file(tensors, making / "encoder.safetensors")
+    tokeniser = Tokeniser(base / "vocab.txt")
+    (making / "tokenizer.json").write_text(tokeniser.json, "utf-8")
     shutil.copy(work / "wide.safetensors", making / "wide.safetensors")
-    shutil.copy(base / "vocab.txt", making / "vocab.txt")
-    heads = int(json.loads((base / "config.json").read_text("utf-8"))["num_attention_heads"])
     loaded = bundles.Bundle(
         name=bundles.NAME,
-        heads=heads,
-        tensors=tensors,
+        encoder=_export(base, work, tokeniser, parts, making / "encoder.onnx"),
+        tokeniser=tokeniser,
         wide=Wide(**load_file(making / "wide.safetensors")),
         fusion=tune.START,
-        vocab=making / "vocab.txt",
         card={},
     )
     say("校准")
@@ -168,7 +168,7 @@ def finish(
     )
     (making / "card.json").write_text(json.dumps(described, ensure_ascii=False, indent=1) + "\n", "utf-8")
     (making / "CARD.md").write_text(card.markdown(described, scores), "utf-8")
-    name = bundles.seal(making, heads=heads)
+    name = bundles.seal(making)
     for path in making.iterdir():
         path.chmod(0o644)
     _swap(making, out)

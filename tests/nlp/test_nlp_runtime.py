@@ -149,7 +149,9 @@ def test_a_version_that_is_not_the_files_own_is_refused(copied: Path) -> None:
         Runtime.load(copied)
 
 
-@pytest.mark.parametrize("content", ["", "[", "[]", "{}", '{"format": 2, "files": {"encoder.onnx": 3}}', "null"])
+@pytest.mark.parametrize(
+    "content", ["", "[", "[]", "{}", '{"format": 2, "files": {"encoder.onnx": 3}}', "null"]
+)
 def test_a_broken_manifest_is_refused_in_one_line(copied: Path, content: str) -> None:
     (copied / "manifest.json").write_text(content, "utf-8")
     with pytest.raises(ModelError) as caught:
