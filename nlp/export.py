@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, helper, numpy_helper
 from safetensors.torch import load_file
 from torch import Tensor, nn
-from transformers import AttentionInterface, AutoConfig
+from transformers import AttentionInterface, AutoConfig, BertConfig
 
 from nlp.batches import windows
 from nlp.corpus import Example
@@ -82,7 +82,7 @@ def export(judge: Judge, *, windows: Sequence[Window], out: Path) -> None:
     model = _traced(judge)
     _keep(model, judge)
     _quantise(model, _ranges(model, windows))
-    out.write_bytes(model.SerializeToString())
+    out.write_bytes(model.SerializeToString(deterministic=True))
 
 
 def export_trained(
@@ -96,7 +96,9 @@ def export_trained(
 
 
 def _traced(judge: Judge) -> ModelProto:
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # torchvision, which it misses, is not needed here
+    logging.getLogger("torch.onnx").setLevel(
+        logging.ERROR
+    )  # torchvision, which it misses, is not needed here
     own = copy.deepcopy(judge).float().eval()
     for name, part in list(own.named_children()):
         if type(part) is nn.Linear:
@@ -124,7 +126,9 @@ def _traced(judge: Judge) -> ModelProto:
         tensor.name = tensor.name.removeprefix("judge.")
     for node in model.graph.node:
         node.input[:] = [name.removeprefix("judge.") for name in node.input]
-    del model.graph.value_info[:]
+        node.ClearField("metadata_props")  # where the line of Python stands on this machine
+    for field in ("value_info", "metadata_props"):
+        model.graph.ClearField(field)
     return model
 
 
@@ -281,6 +285,7 @@ def restore(path: Path, *, dropout: float = 0.1) -> Judge:
     """The judge that was exported, its weights as exact as 8 bits are, to be trained further."""
     settings = json.loads({p.key: p.value for p in onnx.load_model(path).metadata_props}["config"])
     config = AutoConfig.for_model(settings.pop("model_type"), **settings)
+    assert isinstance(config, BertConfig)
     judge = Judge(config, dropout=dropout)
     values = {name: torch.from_numpy(value) for name, value in state(path).items()}
     judge.load_state_dict({name: values[name] for name in judge.state_dict()})

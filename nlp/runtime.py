@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import islice
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +28,11 @@ MOST_NAMES = 64
 """Different names of one text that are judged by their own mentions; further ones by the post."""
 BATCH_TOKENS = 1024
 """Word pieces computed at once: what stays in the cache of a core."""
+
+REMEMBERED = 2_000
+"""Judgements kept in case the same text comes again."""
+LONGEST_REMEMBERED = 1_000
+"""Characters of such a text."""
 
 Array = NDArray[np.float32]
 Floats = NDArray[np.floating]
@@ -85,6 +92,32 @@ class Logits:
 _CERTAIN = (0.0005, 0.999, 0.0005)
 
 
+Asked = tuple[str, tuple[str, ...]]
+"""What the model reads of an item: text and names, normalised."""
+Key = tuple[str, tuple[str, ...], int]
+"""The same, and what is known of whom it is about (``nlp.fusion.GIVEN`` …)."""
+
+
+class _Recent:
+    """The last judgements: the same words are often posted again and again. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._made: dict[Key, Judgement] = {}
+
+    def known(self, keys: Iterable[Key]) -> dict[Key, Judgement]:
+        """What is remembered of these."""
+        with self._lock:
+            return {key: self._made[key] for key in keys if key in self._made}
+
+    def add(self, made: Mapping[Key, Judgement]) -> None:
+        """Remember, and forget the oldest."""
+        with self._lock:
+            self._made |= {key: each for key, each in made.items() if len(key[0]) <= LONGEST_REMEMBERED}
+            for key in list(islice(self._made, max(0, len(self._made) - REMEMBERED))):
+                del self._made[key]
+
+
 class Runtime:
     """A loaded model. Thread-safe: threads share one pool of as many workers as there are cores."""
 
@@ -98,6 +131,7 @@ class Runtime:
         self._encoder = Encoder(bundle.encoder)
         self._tokeniser = bundle.tokeniser
         self._batch_tokens = batch_tokens
+        self._recent = _Recent()
         self._pool = ThreadPoolExecutor(workers or _cores(), thread_name_prefix="network")
 
     @classmethod
@@ -106,24 +140,26 @@ class Runtime:
         return cls(open_bundle(directory))
 
     def judge(self, items: Sequence[Item], *, finance: bool = False) -> list[Judgement]:
-        """Judgements in the order of the items; exact repeats are computed once.
+        """Judgements in the order of the items; exact repeats are computed once, and recent ones not again.
 
         ``finance``: all of them are known to be about the platforms, as those of watched sources are. Otherwise a
         text for which no company was given may be recognised as news, stock-forum talk or a review of a purchase,
         and is judged as such.
         """
         read = {item: _key(item, finance) for item in dict.fromkeys(items)}
-        distinct = [key for key in dict.fromkeys(read.values()) if key[0]]
-        raw = self.logits([key[:2] for key in distinct])
-        made = dict(zip(distinct, self._decide(distinct, raw), strict=True))
         keys = [read[item] for item in items]
+        made = self._recent.known(keys)
+        new = [key for key in dict.fromkeys(keys) if key[0] and key not in made]
+        raw = self.logits([key[:2] for key in new])
+        made |= dict(zip(new, self._decide(new, raw), strict=True))
+        self._recent.add({key: made[key] for key in new})
         return [made[key] if key[0] else _blank(len(key[1])) for key in keys]
 
     def grams(self, texts: Sequence[str]) -> Array:
         """Raw outputs of the n-gram part for normalised texts, in the columns of ``nlp.wide.COLUMNS``."""
         return side_by_side((self.wide, self._kinds), texts)
 
-    def logits(self, texts: Sequence[tuple[str, tuple[str, ...]]]) -> list[Logits]:
+    def logits(self, texts: Sequence[Asked]) -> list[Logits]:
         """Raw outputs for normalised texts with their normalised names."""
         pieces = self._tokeniser.pieces([text for text, _ in texts])
         cut = [_windows(text, found, names) for (text, names), found in zip(texts, pieces, strict=True)]
@@ -173,7 +209,7 @@ class Runtime:
 
         return wait
 
-    def _decide(self, keys: Sequence[_Key], logits: Sequence[Logits]) -> list[Judgement]:
+    def _decide(self, keys: Sequence[Key], logits: Sequence[Logits]) -> list[Judgement]:
         """From raw outputs to judgements, all texts at once, in double precision."""
         if not keys:
             return []
@@ -232,11 +268,7 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-_Key = tuple[str, tuple[str, ...], int]
-"""What the model reads of an item: text and names, normalised, and what is known of whom it is about."""
-
-
-def _key(item: Item, finance: bool) -> _Key:
+def _key(item: Item, finance: bool) -> Key:
     found = FOUND if item.found else GIVEN
     named = GIVEN if finance else found if item.entities else UNNAMED
     return joined(clip(item.title), clip(item.text)), tuple(map(_name, item.entities)), named
