@@ -149,7 +149,7 @@ def labels(path: Path, topics: Mapping[str, str]) -> Iterator[tuple[int, Label |
             continue
         if not known and not recognised(row.values):
             raise InputError(
-                f"{path}：没有一列认得（有：{'、'.join(map(shown, row.values))[:100]}）；要有编号或正文，和情感、话题等列"
+                f"{path}：没有一列认得（有：{'、'.join(map(shown, row.values))[:100]}）；要有编号或正文，和情感等列"
             )
         known = True
         try:
