@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+import math
+import re
 import tempfile
 import warnings
-from collections.abc import Iterable
-from functools import cached_property
+from collections.abc import Iterable, Iterator
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +20,9 @@ if TYPE_CHECKING:
 
 LONGEST_RUN = 2_000
 """Characters cut at once: jieba's time grows faster than the length of a run without punctuation."""
+
+_RUNS = re.compile(r"([\u4e00-\u9fd5a-zA-Z0-9+#&\._%\-]+)")
+"""What jieba cuts; every other character is a word by itself."""
 
 
 def _jieba() -> Any:
@@ -70,8 +75,53 @@ class Segmenter:
         found = []
         for start in range(0, len(low), LONGEST_RUN):
             place = start
-            for word in self._tokenizer.cut(low[start : start + LONGEST_RUN], HMM=True):
-                if any(c.isalnum() for c in word):
+            for word in self._cut(low[start : start + LONGEST_RUN]):
+                if word.isalnum() or any(c.isalnum() for c in word):
                     found.append((word, place))
                 place += len(word)
         return found
+
+    def _cut(self, text: str) -> Iterator[str]:
+        """What jieba's ``cut`` gives, in a fifth of its time: a test compares the two."""
+        for run in _RUNS.split(text):
+            if not run or not _RUNS.match(run):
+                yield from run
+                continue
+            unknown = ""
+            for word in self._words_of(run):
+                if len(word) == 1:
+                    unknown += word
+                    continue
+                yield from self._singles(unknown)
+                unknown = ""
+                yield word
+            yield from self._singles(unknown)
+
+    def _words_of(self, run: str) -> Iterator[str]:
+        """The most probable way to cut a run into known words and single characters."""
+        known, total, end = self._tokenizer.FREQ, math.log(self._tokenizer.total), len(run)
+        best, following = [0.0] * (end + 1), [0] * end
+        for i in range(end - 1, -1, -1):
+            most, place, k = -math.inf, 0, i + 1
+            frequency = known.get(run[i])
+            while frequency is not None:
+                if frequency and (worth := math.log(frequency) - total + best[k]) >= most:
+                    most, place = worth, k
+                k += 1
+                frequency = known.get(run[i:k]) if k <= end else None
+            best[i], following[i] = (most, place) if place else (best[i + 1] - total, i + 1)
+        i = 0
+        while i < end:
+            yield run[i : following[i]]
+            i = following[i]
+
+    def _singles(self, characters: str) -> Iterable[str]:
+        """Neighbouring single characters: perhaps a word that the dictionary lacks (jieba's hidden Markov model)."""
+        if len(characters) < 2 or self._tokenizer.FREQ.get(characters):
+            return characters
+        return _guessed(characters) if len(characters) <= 12 else _guessed.__wrapped__(characters)
+
+
+@lru_cache(8192)
+def _guessed(characters: str) -> tuple[str, ...]:
+    return tuple(_jieba().finalseg.cut(characters))

@@ -65,14 +65,17 @@ class Terms:
             if len(name) > 1 and (times := text.count(name)):
                 counts[name] += times
                 text = text.replace(name, " ")
-        counts.update(word for word in self._segmenter.tokens(text) if self._telling(word))
+        cut = Counter(self._segmenter.tokens(text))
+        counts.update({word: n for word, n in cut.items() if self._telling(word)})
         # A word that jieba's corpus never saw is as telling as its rarer half (11.98 is the median there).
         weight = {word: n * self._idf.get(word, 11.98) for word, n in counts.items()}
         best = sorted(weight, key=lambda word: (-weight[word], word))
         return tuple(best[:MOST_KEYWORDS])
 
     def _telling(self, word: str) -> bool:
-        return 2 <= len(word) <= 20 and word not in self._stop and bool(_HAS_LETTER.search(word))
+        if not 2 <= len(word) <= 20 or word in self._stop:
+            return False
+        return word.isalpha() or bool(_HAS_LETTER.search(word))
 
     def decisive(
         self, original: str, judgement: Judgement, wide: Wide, names: Sequence[str] = ()

@@ -29,7 +29,7 @@ def command(
 
     bundle = open_bundle(chosen(model, os.environ))
     if data is None:
-        scores, table = bundle.card["scores"], (bundle.vocab.parent / "CARD.md").read_text("utf-8")
+        scores, table = bundle.card["scores"], bundle.described
     else:
         from nlp import corpus, evaluate, train
         from nlp.lexicon import Lexicon
