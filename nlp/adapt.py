@@ -12,27 +12,26 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import yaml
 
-from domain.errors import InputError, ModelError
+from domain.errors import InputError
 from nlp import bundle as bundles
 from nlp import corpus, evaluate, gate, tune
+from nlp.batches import windows
 from nlp.bundle import Bundle, open_bundle
 from nlp.corpus import Example, Split
 from nlp.fusion import Fusion
 from nlp.runtime import Runtime
-
-if TYPE_CHECKING:
-    from nlp.model import Judge
 
 Say = Callable[[str], None]
 SETS = ("authored_posts", "written_posts")
@@ -41,8 +40,8 @@ HELD_OUT = 0.15
 """Share of the replayed posts that no training of ours reads; the same posts as in ``nlp.train``."""
 LEAST = 20
 """Labels below which a training is not worth its minutes."""
-_TRAINING_ONLY = ("events.", "emotion.")
-"""Heads that are not shipped and start at random."""
+_SCALED = 200
+"""Texts from which the exported network takes the scales of its inputs."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -129,8 +128,10 @@ def adapt(
     _claim(work, {"start": bundle.name, "own": _digest(own), "settings": dict(chosen)})
     candidate = work / "candidate"
     if not candidate.is_dir():
-        _train(bundle, start, mixed(train, replay.train, chosen), work, chosen, budget_min, say)
-        making = _making(bundle, start, work)
+        read = mixed(train, replay.train, chosen)
+        _train(bundle, start, read, work, chosen, budget_min, say)
+        say("导出")
+        making = _making(bundle, start, read, work)
         fusion = _calibrated(making, replay.tune, chosen["trust"], say)
         made = replace(making, fusion=fusion)
         say("比较新旧模型")
@@ -184,6 +185,7 @@ def _train(
         return
     os.environ.setdefault("GOMP_SPINCOUNT", "0")
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    from nlp.export import restore
     from nlp.learn import Recipe, fit
 
     recipe = Recipe(**chosen["encoder"], shares=dict.fromkeys({e.set for e in examples}, 1.0))
@@ -194,54 +196,32 @@ def _train(
         recipe=recipe,
         budget_min=budget_min,
         say=say,
-        begin=lambda: judge_of(bundle, dropout=recipe.dropout),
+        begin=lambda: restore(start / "encoder.onnx", dropout=recipe.dropout),
+        tokeniser=bundle.tokeniser,
     )
 
 
-def judge_of(bundle: Bundle, *, dropout: float) -> Judge:
-    """The network with a model's fine-tuned weights, to train on. Raises ``ModelError``."""
+def _making(bundle: Bundle, start: Path, examples: Sequence[Example], work: Path) -> Bundle:
+    """The draft of the candidate: the model it comes from, with the new network."""
     import torch
-    from transformers import BertConfig
+    from safetensors.torch import load_file
 
-    from nlp.model import Judge
+    from nlp.export import export, restore
 
-    shapes = {name: value.shape for name, value in bundle.tensors.items()}
-    words = shapes["bert.embeddings.word_embeddings.weight"]
-    config = BertConfig(
-        vocab_size=words[0],
-        hidden_size=words[1],
-        num_hidden_layers=len({n.split(".")[3] for n in shapes if n.startswith("bert.encoder.layer.")}),
-        num_attention_heads=bundle.heads,
-        intermediate_size=shapes["bert.encoder.layer.0.intermediate.dense.weight"][0],
-        max_position_embeddings=shapes["bert.embeddings.position_embeddings.weight"][0],
-        type_vocab_size=shapes["bert.embeddings.token_type_embeddings.weight"][0],
-        hidden_dropout_prob=dropout,
-    )
-    judge = Judge(config, dropout=dropout)
-    given = {name: torch.from_numpy(np.array(value, np.float32)) for name, value in bundle.tensors.items()}
-    try:
-        lacking, foreign = judge.load_state_dict(given, strict=False)
-    except RuntimeError as error:
-        raise ModelError(f"{bundle.name} 不能接着训练：{' '.join(str(error).split())[:200]}") from error
-    lacking = [name for name in lacking if not name.startswith(_TRAINING_ONLY)]
-    if lacking or foreign:
-        raise ModelError(f"{bundle.name} 不能接着训练：权重对不上（{'、'.join([*lacking, *foreign])[:200]}）")
-    return judge
-
-
-def _making(bundle: Bundle, start: Path, work: Path) -> Bundle:
-    """The draft of the candidate: the model it comes from with the new weights, in the old ones' shapes."""
-    from safetensors.numpy import load_file, save_file
-
+    # It misses packages that nothing here needs, and says so four times.
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     draft = work / "candidate.part"
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir()
     for name in bundles.FILES:
         shutil.copy(start / name, draft / name)
-    learnt = load_file(work / "encoder.safetensors")
-    tensors = {name: learnt[name].astype(old.dtype) for name, old in bundle.tensors.items()}
-    save_file(tensors, draft / "encoder.safetensors")
-    return replace(bundle, tensors=tensors, vocab=draft / "vocab.txt")
+    judge = restore(start / "encoder.onnx")
+    judge.load_state_dict(load_file(work / "encoder.safetensors"))
+    rng = np.random.default_rng(0)
+    some = [examples[i] for i in rng.permutation(len(examples))[:_SCALED]]
+    with torch.no_grad():
+        export(judge, windows=windows(some, bundle.tokeniser, rng), out=draft / "encoder.onnx")
+    return replace(bundle, encoder=(draft / "encoder.onnx").read_bytes())
 
 
 def _calibrated(made: Bundle, examples: Sequence[Example], trust: float, say: Say) -> Fusion:
@@ -266,7 +246,7 @@ def _seal(made: Bundle, work: Path, compared: Sequence[gate.Compared], counts: M
             f"\n## Adapted\n\nFrom `{made.name}`, whose scores stand above, with {counts['own_posts']} posts of a"
             " team. Before and after:\n\n" + "".join(f"- {each}\n" for each in compared)
         )
-    bundles.seal(draft, heads=made.heads)
+    bundles.seal(draft)
     for path in draft.iterdir():
         path.chmod(0o644)
     draft.rename(work / "candidate")

@@ -180,7 +180,9 @@ def _quantise(model: ModelProto, ranges: Mapping[str, tuple[float, float]]) -> N
             nodes.append(node)
     read = {name for node in nodes for name in node.input} | set(OUTPUTS)
     del graph.node[:], graph.initializer[:]
-    graph.node.extend(node for node in nodes if read.intersection(node.output))  # a turned weight is read no more
+    graph.node.extend(
+        node for node in nodes if read.intersection(node.output)
+    )  # a turned weight is read no more
     graph.initializer.extend(numpy_helper.from_array(value, name) for name, value in tensors.items())
     model.opset_import.append(helper.make_opsetid("com.microsoft", 1))
 

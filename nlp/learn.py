@@ -262,19 +262,20 @@ def fit(
     budget_min: float,
     say: Callable[[str], None],
     begin: Callable[[], Judge] | None = None,
+    tokeniser: Tokeniser | None = None,
 ) -> None:
     """Fine-tune until the budget or the passes are used up; killed at any point, the next call goes on.
 
     The learning rate follows the share of the budget spent (or of the passes read, when that is larger), so a slow
     machine gets fewer passes and a complete schedule. Leaves ``encoder.safetensors`` (the averaged weights) in
-    ``work`` from the first minutes on. ``begin`` makes the network to start from; then only the vocabulary of ``base``
-    is read.
+    ``work`` from the first minutes on. ``begin`` and ``tokeniser`` are a network in hand to start from and its
+    pieces; without them both are those of ``base``.
     """
     torch.set_num_threads(recipe.threads)
     fitting = Fitting(base, recipe, begin)
     if fitting.resume(work):
         say(f"接着第 {fitting.step} 步训练(已用 {fitting.spent / 60:.1f} 分钟)")
-    tokeniser = Tokeniser(base / "vocab.txt")
+    tokeniser = tokeniser or Tokeniser(base / "vocab.txt")
     rare = rarity(train, recipe.rarest)
     course = Course(fitting, work=work, recipe=recipe, budget=budget_min * 60, say=say)
     while not course.over:

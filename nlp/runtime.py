@@ -116,9 +116,7 @@ class Runtime:
     def logits(self, texts: Sequence[tuple[str, tuple[str, ...]]]) -> list[Logits]:
         """Raw outputs for normalised texts with their normalised names."""
         pieces = self._tokeniser.pieces([text for text, _ in texts])
-        cut = [
-            _windows(text, found, names) for (text, names), found in zip(texts, pieces, strict=True)
-        ]
+        cut = [_windows(text, found, names) for (text, names), found in zip(texts, pieces, strict=True)]
         reading = self._read([w for windows in cut for w in windows])
         wide = self.wide.logits([text for text, _ in texts])
         read = iter(reading())
@@ -136,14 +134,20 @@ class Runtime:
         for i in sorted(range(len(windows)), key=lambda i: -len(windows[i].ids)):
             length = len(windows[i].ids)
             last = batches[-1] if batches else []
-            if not last or len(windows[last[0]].ids) != length or (len(last) + 1) * length > self._batch_tokens:
+            if (
+                not last
+                or len(windows[last[0]].ids) != length
+                or (len(last) + 1) * length > self._batch_tokens
+            ):
                 batches.append([])
             batches[-1].append(i)
         result: list[tuple[Array, ...]] = [()] * len(windows)
 
         def run(batch: list[int]) -> None:
             got = self._encoder.read([windows[i] for i in batch])
-            rows = zip(got.sentiment, got.domain, got.topics, got.stance, got.ad[:, None], got.entity, strict=True)
+            rows = zip(
+                got.sentiment, got.domain, got.topics, got.stance, got.ad[:, None], got.entity, strict=True
+            )
             for i, row in zip(batch, rows, strict=True):
                 result[i] = row
 
@@ -175,7 +179,9 @@ class Runtime:
         stance = _shares(softmax(self.fusion.stance(_stack(logits, "stance"), wide[:, t + 1 :])))
         ad = sigmoid(self.fusion.ad(_stack(logits, "ad"), wide[:, t : t + 1]))[:, 0]
         entities = self._companies([x.entity for x in logits], sentiment, several > 1)
-        rows = zip(keys, _shares(sentiment), topics, _rounded(topics), stance, ad.tolist(), entities, strict=True)
+        rows = zip(
+            keys, _shares(sentiment), topics, _rounded(topics), stance, ad.tolist(), entities, strict=True
+        )
         return [
             Judgement(
                 sentiment=mood,
