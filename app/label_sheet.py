@@ -17,7 +17,7 @@ from crawlers.rows import read_rows
 from domain.assessment import Sentiment
 from domain.errors import InputError
 from domain.local_time import published
-from nlp.team_labels import COLUMNS, BadLabel, Label, read
+from nlp.team_labels import COLUMNS, BadLabel, Label, read, recognised
 from store.posts import Judged
 
 LONGEST = 2_000
@@ -142,10 +142,16 @@ def labels(path: Path, topics: Mapping[str, str]) -> Iterator[tuple[int, Label |
 
     Raises ``InputError`` when the file itself cannot be read.
     """
+    known = False
     for row in read_rows(path, needs=""):
         if row.values is None:
             yield row.number, BadLabel([row.error])
             continue
+        if not known and not recognised(row.values):
+            raise InputError(
+                f"{path}：没有一列认得（有：{'、'.join(map(shown, row.values))[:100]}）；要有编号或正文，和情感等列"
+            )
+        known = True
         try:
             yield row.number, read({key: unguarded(value) for key, value in row.values.items()}, topics)
         except BadLabel as bad:

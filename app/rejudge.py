@@ -136,6 +136,7 @@ def put(posts: Posts, staged: Staged, corrected: Callable[[Sequence[Judged]], li
                         ),
                     )
                 )
-        posts.put(corrected(batch))
+        if batch:
+            posts.put(corrected(batch))
         replaced += len(batch)
     return replaced

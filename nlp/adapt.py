@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import yaml
 
@@ -29,9 +29,6 @@ from nlp.bundle import Bundle, open_bundle
 from nlp.corpus import Example, Split
 from nlp.fusion import Fusion
 from nlp.runtime import Runtime
-
-if TYPE_CHECKING:
-    pass
 
 Say = Callable[[str], None]
 SETS = ("authored_posts", "written_posts")
@@ -126,8 +123,10 @@ def adapt(
     _claim(work, {"start": bundle.name, "own": _digest(own), "settings": dict(chosen)})
     candidate = work / "candidate"
     if not candidate.is_dir():
-        _train(bundle, start, mixed(train, replay.train, chosen), work, chosen, budget_min, say)
-        making = _making(bundle, start, work, replay.train)
+        read = mixed(train, replay.train, chosen)
+        _train(bundle, start, read, work, chosen, budget_min, say)
+        say("导出")
+        making = _making(bundle, start, work, read)
         fusion = _calibrated(making, replay.tune, chosen["trust"], say)
         made = replace(making, fusion=fusion)
         say("比较新旧模型")

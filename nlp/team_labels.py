@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -126,6 +126,12 @@ def read(values: Mapping[str, Any], topics: Mapping[str, str]) -> Label:
     if wrong:
         raise BadLabel(wrong)
     return Label(**told)
+
+
+def recognised(headings: Iterable[str]) -> bool:
+    """Whether a table with these headings could hold labels at all."""
+    known = {*COLUMNS, *COLUMNS.values()}
+    return any(_HINT.sub("", str(name)).strip() in known for name in headings)
 
 
 def _known(values: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
