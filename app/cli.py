@@ -30,6 +30,7 @@ COMMANDS: dict[str, str] = {
     "extract": "extract",
     "detect": "detect",
     "backtest": "backtest",
+    "label": "label",
     "train": "train",
     "evaluate": "evaluate",
     "status": "status",

@@ -61,8 +61,9 @@ def tick_job(app: App) -> Job:
 
     def run() -> None:
         now = app.clock.now()
-        app.watch.tick(now)
-        app.handle_alerts(now)
+        with app.switch.settled(now):
+            app.watch.tick(now)
+            app.handle_alerts(now)
 
     return Job(name="tick", run=run, every_s=app.settings.rules.detection.tick_min * 60)
 
@@ -71,7 +72,9 @@ def notify_job(app: App) -> Job:
     """Mails that were held for others of their brand go out when their wait is over, not at the next tick."""
 
     def run() -> None:
-        app.handle_alerts(app.clock.now())
+        now = app.clock.now()
+        with app.switch.settled(now):
+            app.handle_alerts(now)
 
     return Job(name="notify", run=run, every_s=NOTIFY_S)
 

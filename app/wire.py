@@ -20,10 +20,15 @@ if TYPE_CHECKING:
     from alerts.channels.mail import MailChannel
     from alerts.outbox import Deliverer
     from alerts.pipeline import Outcome, Pipeline
+    from app.corrections import Corrector
+    from app.models import Models
+    from app.switch import Switch
     from app.worker import Worker
     from monitor.watch import Watch
     from nlp.analyzer import Analyzer
+    from nlp.runtime import Runtime
     from nlp.segment import Segmenter
+    from nlp.stories import Stories
     from response.incidents import Desk
     from store.inbox import Inbox
     from store.ledger import Ledger
@@ -56,6 +61,7 @@ class App:
         self.environment = environment
         self.clock = clock
         self._opened = ExitStack()
+        self._loaded: tuple[Path, Runtime, Analyzer] | None = None
 
     @classmethod
     def from_environment(cls, variables: Mapping[str, str]) -> App:
@@ -104,21 +110,78 @@ class App:
         return self._open(open_ledger(self.environment.ledger_url))
 
     @cached_property
-    def analyzer(self) -> Analyzer:
-        """The classifier. Raises ``ModelError``."""
-        from nlp.analyzer import Analyzer
-        from nlp.bundle import shipped
+    def models(self) -> Models:
+        """The models that are installed, and which one is in use."""
+        from app.models import Models
+
+        return Models(self.home, given=self.environment.model)
+
+    @property
+    def runtime(self) -> Runtime:
+        """The model in use: another one as soon as it was switched in. Raises ``ModelError``."""
         from nlp.runtime import Runtime
+
+        directory = self.models.in_use()
+        if self._loaded is None or self._loaded[0] != directory:
+            runtime = Runtime.load(directory)
+            self._loaded = (directory, runtime, self._analyzer(runtime))
+        return self._loaded[1]
+
+    @property
+    def analyzer(self) -> Analyzer:
+        """The classifier with the model in use. Raises ``ModelError``."""
+        assert self.runtime and self._loaded
+        return self._loaded[2]
+
+    def analyzer_of(self, directory: Path) -> Analyzer:
+        """The classifier with another model. Raises ``ModelError``."""
+        from nlp.runtime import Runtime
+
+        return self._analyzer(Runtime.load(directory))
+
+    @cached_property
+    def _stories(self) -> Stories:
         from nlp.stories import Stories
+
+        return self._open(Stories(self.home / "stories.sqlite3"))
+
+    def _analyzer(self, runtime: Runtime) -> Analyzer:
+        from nlp.analyzer import Analyzer
 
         settings = self.settings
         return Analyzer(
-            runtime=Runtime.load(self.environment.model or shipped()),
+            runtime=runtime,
             segmenter=self.segmenter,
             brands=settings.brands,
-            stories=self._open(Stories(self.home / "stories.sqlite3")),
+            stories=self._stories,
             about={source.id: source.brand for source in settings.sources if source.brand},
             risk_words={word for topic in settings.topics for word in topic.words},
+        )
+
+    @cached_property
+    def corrector(self) -> Corrector:
+        """People's corrections over judgements."""
+        from app.corrections import Corrector
+        from nlp.brands import BrandMatcher
+
+        matcher = BrandMatcher(self.settings.brands)
+
+        def brand_of(name: str) -> str:
+            return next((mention.brand_id for mention in matcher.find(name)), "")
+
+        return Corrector(self.ledger.corrections, brand_of)
+
+    @cached_property
+    def switch(self) -> Switch:
+        """From one model to another."""
+        from app.switch import Switch
+
+        return Switch(
+            models=self.models,
+            posts=lambda: self.posts,
+            corrected=self.corrector.over,
+            load=self.analyzer_of,
+            recount=lambda now, why: self.watch.recount(now, why=why),
         )
 
     @cached_property
@@ -127,7 +190,14 @@ class App:
         from app.worker import Worker
         from nlp.analyzer import influence
 
-        return Worker(inbox=self.inbox, posts=self.posts, assessor=lambda: self.analyzer, influence=influence)
+        return Worker(
+            inbox=self.inbox,
+            posts=self.posts,
+            assessor=lambda: self.analyzer,
+            influence=influence,
+            corrected=self.corrector.over,
+            settled=self.switch.settled,
+        )
 
     @cached_property
     def watch(self) -> Watch:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -51,6 +52,8 @@ class Worker:
     """Takes batches from the inbox until it is empty or told to stop.
 
     ``influence`` recomputes a post's influence from its counters, for posts whose text was judged before.
+    ``corrected`` puts people's corrections over judgements; ``settled`` is entered for each batch and lets no model
+    be switched meanwhile.
     """
 
     def __init__(
@@ -60,6 +63,8 @@ class Worker:
         posts: Posts,
         assessor: Callable[[], Assessor],
         influence: Callable[[Post], float],
+        corrected: Callable[[Sequence[Judged]], list[Judged]] = list,
+        settled: Callable[[datetime], AbstractContextManager[None]] = lambda _: nullcontext(),
         batch: int = 128,
         lease: timedelta = timedelta(minutes=5),
         tries: int = 3,
@@ -68,6 +73,8 @@ class Worker:
         self._posts = posts
         self._assessor = assessor
         self._influence = influence
+        self._corrected = corrected
+        self._settled = settled
         self._batch = batch
         self._lease = lease
         self._tries = tries
@@ -78,6 +85,10 @@ class Worker:
         Raises ``StoreError`` or ``ModelError`` when the stores or the model fail; the batch then comes back
         by itself. Any other failure is some post's own: that post is buried with its reason.
         """
+        with self._settled(now):
+            return self._once(now)
+
+    def _once(self, now: datetime) -> Worked:
         leased = self._inbox.lease(self._batch, now=now, lease=self._lease)
         if not leased:
             return Worked()
@@ -139,6 +150,6 @@ class Worker:
             if new
             else []
         )
-        self._posts.put([*judged, *same])
+        self._posts.put(self._corrected([*judged, *same]))
         self._inbox.acknowledge([item.token for item in items])
         return Worked(judged=len(judged), refreshed=len(items) - len(judged))

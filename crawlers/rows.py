@@ -44,7 +44,7 @@ class Row:
 
 
 def read_rows(path: Path, *, needs: str) -> Iterator[Row]:
-    """Rows of a file, in order; ``needs`` is the column without which a CSV is of no use.
+    """Rows of a file, in order; ``needs`` is the column without which a CSV is of no use (empty: any will do).
 
     Raises ``InputError`` (one line, naming the file) when the file cannot be opened or goes on unreadably:
     missing, a directory, no permission, broken gzip, a gzip bomb, UTF-16, a CSV without that column.
@@ -184,7 +184,7 @@ def _csv_rows(lines: _Lines, path: Path, needs: str) -> Iterator[Row]:
     header = [name.strip() for name in next(csv.reader([text], delimiter=delimiter), [])]
     if len(set(header)) < len(header):
         raise InputError(f"{path}：表头里有重名的列")
-    if needs not in header:
+    if needs and needs not in header:
         raise InputError(
             f"{path}：表头里没有 {needs} 列（有：{'、'.join(header)[:200]}），可用 --map text=列名 指定"
         )

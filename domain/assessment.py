@@ -75,3 +75,5 @@ class Assessment:
     """Suspicion that accounts act together (疑似水军), 0..1; a suspicion, never an accusation."""
     influence: float = 1.0
     """(1 + ln(1 + engagement)) · tier weight, capped at 20 (docs/detection)."""
+    corrected_by: str = ""
+    """Who corrected it (``domain.correction``); empty: all of it is the model's own."""

@@ -64,8 +64,11 @@ class Keeper:
             if self.baseline.absorbed_until - self._saved_until >= _SAVE_EVERY:
                 self._save(str(self._stamp.get("rebuilt", "")))
 
-    def rebuild(self, end: int) -> None:
-        """Forget everything and learn the last ``rebuild_days`` from the stored counts."""
+    def rebuild(self, end: int, *, why: str = "") -> None:
+        """Forget everything and learn the last ``rebuild_days`` from the stored counts.
+
+        ``why`` goes into the stamp: other watchers must see a new state even when its times are those of the old.
+        """
         self.baseline = Baseline(self._layout, self._settings)
         self.volumes = [VolumeDetector(step_s=STEP_S) for _ in self._layout.brands]
         target = self._target(end)
@@ -73,7 +76,7 @@ class Keeper:
         self._absorb(target)
         # From here on somebody watches: silence is silence, also of a brand never heard of.
         self.baseline.start(np.ones(len(self._layout.brands), dtype=np.bool_))
-        self._save(str(end))
+        self._save(f"{end} {why}".rstrip())
 
     def _target(self, end: int) -> int:
         reread = round(self._settings.reread_hours * PER_HOUR)

@@ -105,6 +105,22 @@ def grown(alert: Alert, situation: Situation, *, at: datetime) -> Alert | None:
     )
 
 
+def recounted(alert: Alert, finding: Finding, *, at: datetime) -> Alert | None:
+    """The next revision when another model's counts top what was told: a mark that is not news; else None.
+
+    Whoever makes it handles it at once: history that changed is told to nobody.
+    """
+    if finding.negatives <= _highest_before(alert):
+        return None
+    return replace(
+        alert,
+        revision=alert.revision + 1,
+        change=Change.UPDATE,
+        at=at,
+        numbers=alert.numbers | {"highest": round(finding.negatives, 4)},
+    )
+
+
 def recovered(alert: Alert, finding: Finding, *, at: datetime, hours: float) -> Alert:
     """The last revision: back to the usual for so many hours."""
     text = (

@@ -25,7 +25,7 @@ from monitor.levels import Judgement, judge
 from monitor.listening import Listener, Voice
 from monitor.operators import operator_alerts
 from monitor.ports import TopPosts, WatchLedger
-from monitor.revisions import OPEN, Situation, born, grown, matching, recovered
+from monitor.revisions import OPEN, Situation, born, grown, matching, recounted, recovered
 from monitor.rules import LIMITS
 from monitor.series import (
     NEGATIVE,
@@ -129,6 +129,32 @@ class Watch:
     def rebuild(self, now: datetime) -> None:
         """Learn the baselines anew from the stored counts. Raises ``StoreError``."""
         self._keeper.rebuild(bucket_of(now))
+
+    def recount(self, now: datetime, *, why: str) -> None:
+        """Baselines anew, and open alerts brought to the counts of another model, without telling anybody.
+
+        Without it the next tick would compare the new counts with what was told of the old ones, and mail the
+        difference as a new high. Raises ``StoreError``.
+        """
+        end = bucket_of(now)
+        self._keeper.rebuild(end, why=why)
+        if not self._layout.brands:
+            return
+        seen = look(self._keeper.baseline, self._counts.read(self._layout, end - _LOOKBACK, end), end)
+        known = self._open_by_brand()
+        for index, brand in enumerate(self._brands):
+            for alert in known.get(brand.id, []):
+                series = index * self._layout.width + self._lead_place(alert)
+                revision = recounted(alert, finding(seen, series, "negative_tail"), at=time_of(end))
+                if revision is not None and self._ledger.alerts.put(revision):
+                    self._ledger.alerts.handled(revision, at=time_of(end))
+
+    def _lead_place(self, alert: Alert) -> int:
+        """Which series of its brand an alert's numbers are of: 0, the whole brand, or a topic's place."""
+        for signal in self._ledger.signals.get(alert.signals[:1]):
+            if signal.topic in self._layout.topics:
+                return 1 + self._layout.topics.index(signal.topic)
+        return 0
 
     def band(
         self, brand: str, topic: str, since: datetime, until: datetime, step_s: int

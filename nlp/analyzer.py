@@ -19,6 +19,8 @@ from nlp.stories import Placed, Stories, Told
 from nlp.terms import Terms
 
 MOST_INFLUENCE = 20.0
+Named = tuple[str, str]
+"""A company: its name as written, and its brand id, empty when it is not watched."""
 
 
 def influence(post: Post) -> float:
@@ -68,17 +70,36 @@ class Analyzer:
 
     def assess(self, posts: Sequence[Post]) -> list[Assessment]:
         """Judge posts; a repeated text is computed once. Raises ``StoreError`` when the stories cannot be kept."""
+        read = self.read(posts)
+        placed = self._stories.place([_told(post) for post in posts])
+        return [
+            self._assessment(post, *each, place)
+            for post, each, place in zip(posts, read, placed, strict=True)
+        ]
+
+    def again(self, posts: Sequence[Post], before: Sequence[Assessment]) -> list[Assessment]:
+        """Judge posts that another model judged ``before``: their stories and what hangs on them stay.
+
+        Stories are remembered for days only; placed anew, an old post would begin one of its own.
+        """
+        places = [Placed(story=each.story, coordination=each.coordination) for each in before]
+        read = self.read(posts)
+        return [
+            self._assessment(post, *each, place)
+            for post, each, place in zip(posts, read, places, strict=True)
+        ]
+
+    def read(self, posts: Sequence[Post]) -> list[tuple[list[Named], Judgement]]:
+        """The companies of each post and what the model makes of it, no store being touched."""
         named = [self._companies(post) for post in posts]
         items = [
             Item(text=post.text, title=post.title, entities=tuple(name for name, _ in names))
             for post, names in zip(posts, named, strict=True)
         ]
-        judged = self._runtime.judge(items, finance=True)
-        placed = self._stories.place([_told(post) for post in posts])
-        return [self._assessment(*parts) for parts in zip(posts, named, judged, placed, strict=True)]
+        return list(zip(named, self._runtime.judge(items, finance=True), strict=True))
 
-    def _companies(self, post: Post) -> list[tuple[str, str]]:
-        """(name as written, brand id or "") in order of first mention; a brand once for each spelling of it."""
+    def _companies(self, post: Post) -> list[Named]:
+        """In order of first mention; a brand once for each spelling of it."""
         whole = post.whole
         mentions = self._matcher.find(whole)
         first = {(m.name, m.brand_id): m.start for m in reversed(mentions)}
@@ -89,7 +110,7 @@ class Analyzer:
         return sorted(first, key=lambda pair: first[pair])
 
     def _assessment(
-        self, post: Post, named: Sequence[tuple[str, str]], judged: Judgement, placed: Placed
+        self, post: Post, named: Sequence[Named], judged: Judgement, placed: Placed
     ) -> Assessment:
         return Assessment(
             post_id=post.id,
@@ -109,9 +130,7 @@ class Analyzer:
             influence=influence(post),
         )
 
-    def _entities(
-        self, post: Post, named: Sequence[tuple[str, str]], judged: Judgement
-    ) -> tuple[EntityJudgement, ...]:
+    def _entities(self, post: Post, named: Sequence[Named], judged: Judgement) -> tuple[EntityJudgement, ...]:
         grouped: dict[tuple[str, str], list[tuple[float, ...]]] = {}
         for (name, brand), p in zip(named, judged.entities, strict=True):
             grouped.setdefault((brand, "") if brand else ("", name), []).append(p)

@@ -1,13 +1,14 @@
 """A model directory: what it holds, how it is written, and how it is checked before a byte of it is used.
 
     manifest.json        format, name, version, size and SHA-256 of every other file
-    encoder.safetensors  half-precision tensors of ``nlp.model.Judge``
-    wide.safetensors     the n-gram part
-    vocab.txt            WordPieces
+    encoder.onnx         the network and its weights, as ``nlp.export`` writes them
+    tokenizer.json       its word pieces
+    wide.safetensors     the n-gram part for posts about platforms
+    kinds.safetensors    the n-gram part for other kinds of text
     fusion.json          calibration and thresholds
     card.json, CARD.md   where it came from: data digests, settings, scores, weaknesses
 
-Nothing in it is ever executed: safetensors and JSON only.
+Nothing in it is code: ONNX with the operators of ONNX Runtime, safetensors and JSON. Never pickle.
 """
 
 from __future__ import annotations
@@ -20,19 +21,18 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from domain.errors import ModelError
 from nlp.fusion import Fusion
 from nlp.labels import TOPICS
+from nlp.tokens import Tokeniser
 from nlp.wide import Wide
 
-FORMAT = 1
+FORMAT = 2
 NAME = "yujing-bert"
 MANIFEST = "manifest.json"
-FILES = ("encoder.safetensors", "wide.safetensors", "vocab.txt", "fusion.json", "card.json", "CARD.md")
-_MOST_BYTES = 200_000_000
+TENSORS = ("wide.safetensors", "kinds.safetensors")
+FILES = ("encoder.onnx", "tokenizer.json", *TENSORS, "fusion.json", "card.json", "CARD.md")
+_MOST_BYTES = 2_000_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,12 +41,15 @@ class Bundle:
 
     name: str
     """``name@version``; the version is the beginning of the digest over all files that decide."""
-    heads: int
-    tensors: Mapping[str, NDArray[np.generic]]
+    encoder: bytes
+    """The content of ``encoder.onnx``."""
+    tokeniser: Tokeniser
     wide: Wide
+    kinds: Wide
     fusion: Fusion
-    vocab: Path
     card: dict[str, Any]
+    described: str = ""
+    """The content of ``CARD.md``."""
 
 
 def shipped() -> Path:
@@ -58,21 +61,24 @@ def _digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def seal(directory: Path, *, heads: int) -> str:
-    """Write the manifest of a directory whose files are complete; returns ``name@version``."""
-    files = {}
+def _version(content: Mapping[str, bytes]) -> str:
+    """The beginning of the digest over all files that decide; the card describes, and does not."""
     deciding = hashlib.sha256()
     for name in FILES:
-        content = (directory / name).read_bytes()
-        files[name] = {"bytes": len(content), "sha256": _digest(content)}
         if not name.lower().startswith("card"):
-            deciding.update(content)
-    version = deciding.hexdigest()[:12]
-    manifest = {"format": FORMAT, "name": NAME, "version": version, "heads": heads, "files": files}
+            deciding.update(content[name])
+    return deciding.hexdigest()[:12]
+
+
+def seal(directory: Path) -> str:
+    """Write the manifest of a directory whose files are complete; returns ``name@version``."""
+    content = {name: (directory / name).read_bytes() for name in FILES}
+    files = {name: {"bytes": len(each), "sha256": _digest(each)} for name, each in content.items()}
+    manifest = {"format": FORMAT, "name": NAME, "version": _version(content), "files": files}
     part = directory / f"{MANIFEST}.part"
     part.write_text(json.dumps(manifest, indent=2) + "\n", "utf-8")
     part.rename(directory / MANIFEST)
-    return f"{NAME}@{version}"
+    return f"{NAME}@{manifest['version']}"
 
 
 def _manifest(directory: Path) -> dict[str, Any]:
@@ -107,6 +113,12 @@ def _checked(directory: Path, name: str, entry: Any) -> bytes:
     return content
 
 
+def named(directory: Path) -> str:
+    """``name@version`` by the manifest alone; nothing else is read. Raises ``ModelError``."""
+    manifest = _manifest(directory)
+    return f"{manifest.get('name')}@{manifest.get('version')}"
+
+
 def open_bundle(directory: Path) -> Bundle:
     """Read and check a model directory.
 
@@ -116,16 +128,21 @@ def open_bundle(directory: Path) -> Bundle:
 
     manifest = _manifest(directory)
     content = {name: _checked(directory, name, manifest["files"][name]) for name in FILES}
+    if manifest.get("version") != _version(content):
+        raise ModelError(f"{directory} 清单里的版本与文件不符")
     try:
         bundle = Bundle(
             name=f"{manifest['name']}@{manifest['version']}",
-            heads=int(manifest["heads"]),
-            tensors=load(content["encoder.safetensors"]),
+            encoder=content["encoder.onnx"],
+            tokeniser=Tokeniser(content["tokenizer.json"].decode()),
             wide=Wide(**load(content["wide.safetensors"])),
+            kinds=Wide(**load(content["kinds.safetensors"])),
             fusion=Fusion.of(json.loads(content["fusion.json"])),
-            vocab=directory / "vocab.txt",
             card=json.loads(content["card.json"]),
+            described=content["CARD.md"].decode(),
         )
+    except ModelError:
+        raise
     except Exception as error:  # safetensors raises its own kind, and a foreign file can fail in any way
         raise ModelError(f"{directory} 的内容不能用:{type(error).__name__}: {error}") from error
     if len(bundle.fusion.thresholds) != len(TOPICS):

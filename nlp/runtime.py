@@ -3,30 +3,39 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import islice
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 from nlp.bundle import Bundle, open_bundle
 from nlp.clean import clip, joined, normalise
 from nlp.encoder import Encoder, softmax
-from nlp.fusion import sigmoid
+from nlp.fusion import FOUND, GIVEN, UNNAMED, reach, sigmoid
 from nlp.labels import SENTIMENTS, STANCES, TOPICS
-from nlp.tokens import WINDOW, Pieces, Tokeniser, Window, mentions, window
+from nlp.tokens import WINDOW, Pieces, Window, mentions, window
+from nlp.wide import COLUMNS, side_by_side
 
 MOST_WINDOWS = 5
 """Windows of one text that are read: the first four and the last."""
 MOST_NAMES = 64
 """Different names of one text that are judged by their own mentions; further ones by the post."""
-BATCH_TOKENS = 2048
-"""Padded word pieces computed at once."""
+BATCH_TOKENS = 1024
+"""Word pieces computed at once: what stays in the cache of a core."""
+
+REMEMBERED = 2_000
+"""Judgements kept in case the same text comes again."""
+LONGEST_REMEMBERED = 1_000
+"""Characters of such a text."""
 
 Array = NDArray[np.float32]
+Floats = NDArray[np.floating]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,6 +45,8 @@ class Item:
     text: str
     title: str = ""
     entities: tuple[str, ...] = ()
+    found: bool = False
+    """The entities were found in the text by us; whoever asks did not name them."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,12 +68,12 @@ class Judgement:
     @property
     def best(self) -> str:
         """The most probable sentiment."""
-        return SENTIMENTS[int(np.argmax(self.sentiment))]
+        return SENTIMENTS[self.sentiment.index(max(self.sentiment))]
 
     @property
     def best_stance(self) -> str:
         """The most probable stance."""
-        return STANCES[int(np.argmax(self.stance))]
+        return STANCES[self.stance.index(max(self.stance))]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -81,19 +92,47 @@ class Logits:
 _CERTAIN = (0.0005, 0.999, 0.0005)
 
 
+Asked = tuple[str, tuple[str, ...]]
+"""What the model reads of an item: text and names, normalised."""
+Key = tuple[str, tuple[str, ...], int]
+"""The same, and what is known of whom it is about (``nlp.fusion.GIVEN`` …)."""
+
+
+class _Recent:
+    """The last judgements: the same words are often posted again and again. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._made: dict[Key, Judgement] = {}
+
+    def known(self, keys: Iterable[Key]) -> dict[Key, Judgement]:
+        """What is remembered of these."""
+        with self._lock:
+            return {key: self._made[key] for key in keys if key in self._made}
+
+    def add(self, made: Mapping[Key, Judgement]) -> None:
+        """Remember, and forget the oldest."""
+        with self._lock:
+            self._made |= {key: each for key, each in made.items() if len(key[0]) <= LONGEST_REMEMBERED}
+            for key in list(islice(self._made, max(0, len(self._made) - REMEMBERED))):
+                del self._made[key]
+
+
 class Runtime:
-    """A loaded model. Thread-safe: nothing changes after construction."""
+    """A loaded model. Thread-safe: threads share one pool of as many workers as there are cores."""
 
     def __init__(
         self, bundle: Bundle, *, batch_tokens: int = BATCH_TOKENS, workers: int | None = None
     ) -> None:
         self.name = bundle.name
         self.wide = bundle.wide
+        self._kinds = bundle.kinds
         self.fusion = bundle.fusion
-        self._encoder = Encoder(bundle.tensors, heads=bundle.heads)
-        self._tokeniser = Tokeniser(bundle.vocab)
+        self._encoder = Encoder(bundle.encoder)
+        self._tokeniser = bundle.tokeniser
         self._batch_tokens = batch_tokens
-        self._workers = workers or min(4, os.cpu_count() or 1)
+        self._recent = _Recent()
+        self._pool = ThreadPoolExecutor(workers or _cores(), thread_name_prefix="network")
 
     @classmethod
     def load(cls, directory: Path) -> Runtime:
@@ -101,111 +140,175 @@ class Runtime:
         return cls(open_bundle(directory))
 
     def judge(self, items: Sequence[Item], *, finance: bool = False) -> list[Judgement]:
-        """Judgements in the order of the items; exact repeats are computed once.
+        """Judgements in the order of the items; exact repeats are computed once, and recent ones not again.
 
         ``finance``: all of them are known to be about the platforms, as those of watched sources are. Otherwise a
-        text that names no company may be recognised as news or stock-forum talk and judged as such.
+        text for which no company was given may be recognised as news, stock-forum talk or a review of a purchase,
+        and is judged as such.
         """
-        texts = [joined(clip(item.title), clip(item.text)) for item in items]
-        names = [tuple(normalise(clip(name, head=64, tail=0)) for name in item.entities) for item in items]
-        keys = list(zip(texts, names, strict=True))
-        distinct = [key for key in dict.fromkeys(keys) if key[0]]
-        known = dict(zip(distinct, self.logits(distinct), strict=True))
-        made = {key: self._decide(key[0], logits, len(set(key[1])), finance) for key, logits in known.items()}
-        return [made[key] if key[0] else self._blank(len(key[1])) for key in keys]
+        read = {item: _key(item, finance) for item in dict.fromkeys(items)}
+        keys = [read[item] for item in items]
+        made = self._recent.known(keys)
+        new = [key for key in dict.fromkeys(keys) if key[0] and key not in made]
+        raw = self.logits([key[:2] for key in new])
+        made |= dict(zip(new, self._decide(new, raw), strict=True))
+        self._recent.add({key: made[key] for key in new})
+        return [made[key] if key[0] else _blank(len(key[1])) for key in keys]
 
-    def logits(self, texts: Sequence[tuple[str, tuple[str, ...]]]) -> list[Logits]:
+    def grams(self, texts: Sequence[str]) -> Array:
+        """Raw outputs of the n-gram part for normalised texts, in the columns of ``nlp.wide.COLUMNS``."""
+        return side_by_side((self.wide, self._kinds), texts)
+
+    def logits(self, texts: Sequence[Asked]) -> list[Logits]:
         """Raw outputs for normalised texts with their normalised names."""
         pieces = self._tokeniser.pieces([text for text, _ in texts])
-        work = [
-            (i, w)
-            for i, ((text, names), found) in enumerate(zip(texts, pieces, strict=True))
-            for w in _windows(text, found, names)
+        cut = [_windows(text, found, names) for (text, names), found in zip(texts, pieces, strict=True)]
+        reading = self._read([w for windows in cut for w in windows])
+        wide = self.grams([text for text, _ in texts])
+        read = iter(reading())
+        return [
+            _gather([next(read) for _ in windows], windows, names, row)
+            for windows, (_, names), row in zip(cut, texts, wide, strict=True)
         ]
-        read = self._read([w for _, w in work])
-        wide = self.wide.logits([text for text, _ in texts])
-        grouped: list[list[int]] = [[] for _ in texts]
-        for place, (i, _) in enumerate(work):
-            grouped[i].append(place)
-        return [_gather([read[p] for p in places], [work[p][1] for p in places], names, row)
-                for places, (_, names), row in zip(grouped, texts, wide, strict=True)]  # fmt: skip
 
-    def _read(self, windows: Sequence[Window]) -> list[tuple[Array, ...]]:
-        order = sorted(range(len(windows)), key=lambda i: len(windows[i].ids))
+    def _read(self, windows: Sequence[Window]) -> Callable[[], list[tuple[Array, ...]]]:
+        """Begin to read windows, in batches of one length each; the call of what is returned waits for the outputs.
+
+        Nothing is padded, so that a window's outputs are the same to the last bit whatever it was read with.
+        """
         batches: list[list[int]] = []
-        for i in order:
-            if not batches or (len(batches[-1]) + 1) * len(windows[i].ids) > self._batch_tokens:
+        for i in sorted(range(len(windows)), key=lambda i: -len(windows[i].ids)):
+            length = len(windows[i].ids)
+            last = batches[-1] if batches else []
+            if (
+                not last
+                or len(windows[last[0]].ids) != length
+                or (len(last) + 1) * length > self._batch_tokens
+            ):
                 batches.append([])
             batches[-1].append(i)
         result: list[tuple[Array, ...]] = [()] * len(windows)
 
         def run(batch: list[int]) -> None:
             got = self._encoder.read([windows[i] for i in batch])
-            for row, i in enumerate(batch):
-                result[i] = (
-                    got.sentiment[row], got.domain[row], got.topics[row], got.stance[row], got.ad[row : row + 1],
-                    got.entity[row],
-                )  # fmt: skip
+            rows = zip(
+                got.sentiment, got.domain, got.topics, got.stance, got.ad[:, None], got.entity, strict=True
+            )
+            for i, row in zip(batch, rows, strict=True):
+                result[i] = row
 
-        # One BLAS thread for each of ours: the element-wise work then runs in parallel too, and no thread of BLAS
-        # spins while it waits for a core that another process has.
-        with threadpool_limits(1, user_api="blas"):
-            if len(batches) < 2 or self._workers < 2:
-                for batch in batches:
-                    run(batch)
-            else:
-                with ThreadPoolExecutor(self._workers) as pool:
-                    list(pool.map(run, reversed(batches)))
-        return result
+        if len(batches) == 1:  # one post need not wait for another thread to wake up
+            run(batches[0])
+            return lambda: result
+        running = [self._pool.submit(run, batch) for batch in batches]
 
-    def _decide(self, text: str, logits: Logits, names: int, finance: bool) -> Judgement:
-        wide = logits.wide
-        s, t = len(SENTIMENTS), len(SENTIMENTS) + len(TOPICS)
-        named = np.array([names > 0 or finance])
+        def wait() -> list[tuple[Array, ...]]:
+            for each in running:
+                each.result()
+            return result
+
+        return wait
+
+    def _decide(self, keys: Sequence[Key], logits: Sequence[Logits]) -> list[Judgement]:
+        """From raw outputs to judgements, all texts at once, in double precision."""
+        if not keys:
+            return []
+        wide = _stack(logits, "wide")
+        several = np.array([len(set(names)) > 1 for _, names, _ in keys])
+        named = np.array([named for _, _, named in keys])
+        length = reach(np.array([len(text) for text, _, _ in keys]))
         sentiment = self.fusion.sentiments(
-            logits.sentiment[None], logits.domain[None], wide[None, :s], named
-        )[0]
-        topics = sigmoid(self.fusion.topics(logits.topics, wide[s:t]))
-        stance = softmax(self.fusion.stance(logits.stance, wide[t + 1 :]))
-        ad = float(sigmoid(self.fusion.ad(logits.ad, wide[t : t + 1]))[0])
-        entities = self.fusion.entities(logits.entity, sentiment, names > 1)
-        decided = [k for k in np.argsort(-topics) if topics[k] >= self.fusion.thresholds[k]]
-        return Judgement(
-            sentiment=_shares(sentiment),
-            topics=_rounded(topics),
-            stance=_shares(stance),
-            ad=round(ad, 5),
-            entities=tuple(map(_shares, entities)),
-            decided=tuple(map(int, decided)),
-            is_ad=ad >= self.fusion.ad_threshold,
-            read=text,
+            _stack(logits, "sentiment"), _stack(logits, "domain"), wide, named, length
         )
-
-    def _blank(self, names: int) -> Judgement:
-        """Nothing was said: neutral, about everybody."""
-        return Judgement(
-            sentiment=_CERTAIN,
-            topics=(0.0005,) * len(TOPICS),
-            stance=(0.0005, 0.0005, 0.0005, 0.9985),
-            ad=0.0005,
-            entities=(_CERTAIN,) * names,
-            decided=(),
-            is_ad=False,
-            read="",
+        mixed = {
+            task: getattr(self.fusion, task)(_stack(logits, task), wide[:, COLUMNS[task]], length[:, None])
+            for task in ("topics", "stance", "ad")
+        }
+        topics, ad = sigmoid(mixed["topics"]), sigmoid(mixed["ad"])[:, 0]
+        stance = _shares(softmax(mixed["stance"]))
+        entities = self._companies([x.entity for x in logits], sentiment, several)
+        rows = zip(
+            keys, _shares(sentiment), topics, _rounded(topics), stance, ad.tolist(), entities, strict=True
         )
+        return [
+            Judgement(
+                sentiment=mood,
+                topics=shown,
+                stance=attitude,
+                ad=round(advert, 5),
+                entities=companies,
+                decided=self._decided(exact),
+                is_ad=advert >= self.fusion.ad_threshold,
+                read=key[0],
+            )
+            for key, mood, exact, shown, attitude, advert, companies in rows
+        ]
+
+    def _decided(self, topics: Floats) -> tuple[int, ...]:
+        """The topics decided on, most probable first."""
+        found = np.flatnonzero(topics >= self.fusion.thresholds)
+        return tuple(int(k) for k in found[np.argsort(-topics[found], kind="stable")])
+
+    def _companies(
+        self, logits: Sequence[Array], sentiment: Floats, several: NDArray[np.bool_]
+    ) -> list[tuple[tuple[float, ...], ...]]:
+        """Distributions of the companies of each text; a text that names several is another case than one."""
+        owner = np.repeat(np.arange(len(logits)), [len(x) for x in logits])
+        own = np.concatenate(logits).astype(np.float64)
+        made = np.zeros_like(own)
+        for case in (False, True):
+            if (rows := several[owner] == case).any():
+                made[rows] = self.fusion.entities(own[rows], sentiment[owner[rows]], case)
+        shares = iter(_shares(made))
+        return [tuple(next(shares) for _ in x) for x in logits]
 
 
-def _rounded(p: Array) -> tuple[float, ...]:
-    """Five digits: what another batch's order of summing changes is not shown as a difference."""
-    return tuple(round(float(x), 5) for x in p)
+def _cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _shares(p: Array) -> tuple[float, ...]:
-    """A distribution of five digits that still sums to 1: the largest share takes what rounding left."""
-    shares = list(_rounded(p))
-    best = int(np.argmax(p))
-    shares[best] = round(1 - sum(share for i, share in enumerate(shares) if i != best), 5)
-    return tuple(shares)
+def _key(item: Item, finance: bool) -> Key:
+    found = FOUND if item.found else GIVEN
+    named = GIVEN if finance else found if item.entities else UNNAMED
+    return joined(clip(item.title), clip(item.text)), tuple(map(_name, item.entities)), named
+
+
+@lru_cache(4096)
+def _name(name: str) -> str:
+    return normalise(clip(name, head=64, tail=0))
+
+
+def _blank(names: int) -> Judgement:
+    """Nothing was said: neutral, about everybody."""
+    return Judgement(
+        sentiment=_CERTAIN,
+        topics=(0.0005,) * len(TOPICS),
+        stance=(0.0005, 0.0005, 0.0005, 0.9985),
+        ad=0.0005,
+        entities=(_CERTAIN,) * names,
+        decided=(),
+        is_ad=False,
+        read="",
+    )
+
+
+def _stack(logits: Sequence[Logits], name: str) -> Floats:
+    return np.array([getattr(x, name) for x in logits], np.float64)
+
+
+def _rounded(p: Floats) -> list[tuple[float, ...]]:
+    """Rows of five digits."""
+    return [tuple(row) for row in p.round(5).tolist()]
+
+
+def _shares(p: Floats) -> list[tuple[float, ...]]:
+    """Rows of five digits that still sum to 1: the largest share takes what rounding left."""
+    shares, rows = p.round(5), np.arange(len(p))
+    best = p.argmax(1)
+    shares[rows, best] = 0
+    shares[rows, best] = 1 - shares.sum(1)
+    return _rounded(shares)
 
 
 def _windows(text: str, pieces: Pieces, names: Sequence[str]) -> list[Window]:
@@ -224,27 +327,21 @@ def _gather(
     read: Sequence[tuple[Array, ...]], windows: Sequence[Window], names: Sequence[str], wide: Array
 ) -> Logits:
     """Windows of one text as one: the first counts double; a topic also by where it is loudest."""
-    weight = np.array([2.0, *[1.0] * (len(read) - 1)], np.float32)
-    weight /= weight.sum()
-    sentiment, domain, topics, stance, ad = (
-        np.tensordot(weight, np.stack([part[k] for part in read]), 1) for k in range(5)
-    )
-    loudest = np.max([part[2] for part in read], axis=0)
+    if len(read) == 1:
+        sentiment, domain, topics, stance, ad, _ = read[0]
+    else:
+        weight = np.array([2.0, *[1.0] * (len(read) - 1)], np.float32)
+        weight /= weight.sum()
+        sentiment, domain, topics, stance, ad = (
+            np.tensordot(weight, np.stack([part[k] for part in read]), 1) for k in range(5)
+        )
+        topics = (topics + np.max([part[2] for part in read], axis=0)) / 2
+    entity = np.zeros((len(names), len(SENTIMENTS)), np.float32)
     distinct = {name: i for i, name in enumerate(list(dict.fromkeys(names))[:MOST_NAMES])}
-    rows = []
-    for name in names:
-        i = distinct.get(name)
-        if i is None:
-            rows.append(np.zeros(len(SENTIMENTS), np.float32))
-            continue
-        inside = [part[5][i] for part, w in zip(read, windows, strict=True) if w.spans[i]]
-        rows.append(np.mean(inside, axis=0) if inside else read[0][5][i])
+    for row, name in zip(entity, names, strict=True):
+        if (i := distinct.get(name)) is not None:
+            inside = [part[5][i] for part, w in zip(read, windows, strict=True) if w.spans[i]]
+            row[:] = np.mean(inside, axis=0) if len(inside) > 1 else (inside or [read[0][5][i]])[0]
     return Logits(
-        sentiment=sentiment,
-        domain=domain,
-        topics=(topics + loudest) / 2,
-        stance=stance,
-        ad=ad,
-        entity=np.array(rows, np.float32).reshape(-1, len(SENTIMENTS)),
-        wide=wide,
+        sentiment=sentiment, domain=domain, topics=topics, stance=stance, ad=ad, entity=entity, wide=wide
     )

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import logging
+import marshal
+import math
+import re
 import tempfile
 import warnings
-from collections.abc import Iterable
-from functools import cached_property
+from collections.abc import Iterable, Iterator
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +22,9 @@ if TYPE_CHECKING:
 LONGEST_RUN = 2_000
 """Characters cut at once: jieba's time grows faster than the length of a run without punctuation."""
 
+_RUNS = re.compile(r"([\u4e00-\u9fd5a-zA-Z0-9+#&\._%\-]+)")
+"""What jieba cuts; every other character is a word by itself."""
+
 
 def _jieba() -> Any:
     # jieba 0.42 has invalid escapes in its source and asks for pkg_resources: neither is our user's business.
@@ -28,6 +34,17 @@ def _jieba() -> Any:
         import jieba.finalseg
     jieba.default_logger.setLevel(logging.CRITICAL)
     return jieba
+
+
+def _initialise(tokenizer: Any, cache: Path) -> None:
+    """jieba reads its own cache value by value from the file; all at once takes a third of the time."""
+    try:
+        tokenizer.FREQ, tokenizer.total = marshal.loads(cache.read_bytes())  # noqa: S302 - jieba's own format
+        tokenizer.initialized = True
+    except (OSError, EOFError, ValueError, TypeError):  # none yet, or a broken one, which jieba writes anew
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            tokenizer.initialize()
 
 
 class Segmenter:
@@ -49,9 +66,7 @@ class Segmenter:
         folder.mkdir(parents=True, exist_ok=True)
         tokenizer.tmp_dir = str(folder)
         tokenizer.cache_file = "yujing-jieba.cache"
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            tokenizer.initialize()
+        _initialise(tokenizer, folder / tokenizer.cache_file)
         for word in self._words:
             if len(word) > 1 and not any(c.isspace() for c in word):
                 tokenizer.add_word(word)
@@ -70,8 +85,53 @@ class Segmenter:
         found = []
         for start in range(0, len(low), LONGEST_RUN):
             place = start
-            for word in self._tokenizer.cut(low[start : start + LONGEST_RUN], HMM=True):
-                if any(c.isalnum() for c in word):
+            for word in self._cut(low[start : start + LONGEST_RUN]):
+                if word.isalnum() or any(c.isalnum() for c in word):
                     found.append((word, place))
                 place += len(word)
         return found
+
+    def _cut(self, text: str) -> Iterator[str]:
+        """What jieba's ``cut`` gives, in a fifth of its time: a test compares the two."""
+        for run in _RUNS.split(text):
+            if not run or not _RUNS.match(run):
+                yield from run
+                continue
+            unknown = ""
+            for word in self._words_of(run):
+                if len(word) == 1:
+                    unknown += word
+                    continue
+                yield from self._singles(unknown)
+                unknown = ""
+                yield word
+            yield from self._singles(unknown)
+
+    def _words_of(self, run: str) -> Iterator[str]:
+        """The most probable way to cut a run into known words and single characters."""
+        known, total, end = self._tokenizer.FREQ, math.log(self._tokenizer.total), len(run)
+        best, following = [0.0] * (end + 1), [0] * end
+        for i in range(end - 1, -1, -1):
+            most, place, k = -math.inf, 0, i + 1
+            frequency = known.get(run[i])
+            while frequency is not None:
+                if frequency and (worth := math.log(frequency) - total + best[k]) >= most:
+                    most, place = worth, k
+                k += 1
+                frequency = known.get(run[i:k]) if k <= end else None
+            best[i], following[i] = (most, place) if place else (best[i + 1] - total, i + 1)
+        i = 0
+        while i < end:
+            yield run[i : following[i]]
+            i = following[i]
+
+    def _singles(self, characters: str) -> Iterable[str]:
+        """Neighbouring single characters: perhaps a word that the dictionary lacks (jieba's hidden Markov model)."""
+        if len(characters) < 2 or self._tokenizer.FREQ.get(characters):
+            return characters
+        return _guessed(characters) if len(characters) <= 12 else _guessed.__wrapped__(characters)
+
+
+@lru_cache(8192)
+def _guessed(characters: str) -> tuple[str, ...]:
+    return tuple(_jieba().finalseg.cut(characters))

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Collection, Sequence
-from functools import cached_property
-from importlib import resources
+from functools import cache, cached_property
+from importlib.util import find_spec
+from pathlib import Path
 
 from nlp.labels import SENTIMENTS
 from nlp.runtime import Judgement
@@ -23,21 +24,28 @@ READ = 3_000
 _HAS_LETTER = re.compile(r"[^\W\d_]")
 
 
+@cache
+def _idf() -> dict[str, str]:
+    """By word, as written: of a quarter of a million numbers few are ever asked for."""
+    spec = find_spec("jieba")
+    assert spec and spec.submodule_search_locations
+    # Found without importing it: jieba's source warns about itself (nlp.segment).
+    path = Path(spec.submodule_search_locations[0]) / "analyse" / "idf.txt"
+    parts = path.read_text("utf-8").split()
+    return dict(zip(parts[::2], parts[1::2], strict=True))
+
+
+def rarity(word: str, otherwise: float) -> float:
+    """Inverse document frequency of a word in jieba's corpus: the rarer, the larger; the median is 11.98."""
+    return float(_idf().get(word, otherwise))
+
+
 class Terms:
     """Keywords by TF-IDF with jieba's document frequencies, and decisive words by the n-gram part's weights."""
 
     def __init__(self, segmenter: Segmenter, *, risk_words: Collection[str] = ()) -> None:
         self._segmenter = segmenter
         self._risk = frozenset(word.lower() for word in risk_words)
-
-    @cached_property
-    def _idf(self) -> dict[str, float]:
-        table: dict[str, float] = {}
-        with (resources.files("jieba") / "analyse" / "idf.txt").open("r", encoding="utf-8") as lines:
-            for line in lines:
-                word, _, value = line.rpartition(" ")
-                table[word] = float(value)
-        return table
 
     @cached_property
     def _stop(self) -> frozenset[str]:
@@ -54,14 +62,17 @@ class Terms:
             if len(name) > 1 and (times := text.count(name)):
                 counts[name] += times
                 text = text.replace(name, " ")
-        counts.update(word for word in self._segmenter.tokens(text) if self._telling(word))
+        cut = Counter(self._segmenter.tokens(text))
+        counts.update({word: n for word, n in cut.items() if self._telling(word)})
         # A word that jieba's corpus never saw is as telling as its rarer half (11.98 is the median there).
-        weight = {word: n * self._idf.get(word, 11.98) for word, n in counts.items()}
+        weight = {word: n * rarity(word, 11.98) for word, n in counts.items()}
         best = sorted(weight, key=lambda word: (-weight[word], word))
         return tuple(best[:MOST_KEYWORDS])
 
     def _telling(self, word: str) -> bool:
-        return 2 <= len(word) <= 20 and word not in self._stop and bool(_HAS_LETTER.search(word))
+        if not 2 <= len(word) <= 20 or word in self._stop:
+            return False
+        return word.isalpha() or bool(_HAS_LETTER.search(word))
 
     def decisive(
         self, original: str, judgement: Judgement, wide: Wide, names: Sequence[str] = ()
@@ -83,7 +94,7 @@ class Terms:
             worth = float(carried[place : place + len(word)].sum())
             if word in self._risk:
                 worth = max(worth, 0.0) * 1.5 + 1e-3
-            elif self._idf.get(word, EVERYDAY) < EVERYDAY or any(word in name for name in names):
+            elif rarity(word, EVERYDAY) < EVERYDAY or any(word in name for name in names):
                 continue
             if 2 <= len(word) <= 12 and worth > 0 and word not in self._stop and _HAS_LETTER.search(word):
                 scored[word] = max(worth, scored.get(word, 0.0))

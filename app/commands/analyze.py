@@ -21,11 +21,12 @@ def command(
         Path | None, typer.Argument(help="JSONL 文件；不给或给 - 则读标准输入", show_default=False)
     ] = None,
     model: Annotated[
-        Path | None, typer.Option("--model", envvar="YUJING_MODEL", help="别的模型目录", show_default=False)
+        Path | None,
+        typer.Option("--model", envvar="YUJING_MODEL", help="别的模型目录；默认用在用的", show_default=False),
     ] = None,
 ) -> None:
     """逐行研判 JSONL（id、text、title、entities），结果逐行写到标准输出；坏行写出 error，继续往下。"""
-    from nlp.bundle import shipped
+    from app.models import chosen
     from nlp.rows import analyze_rows, dump, lines
     from nlp.runtime import Runtime
     from nlp.segment import Segmenter
@@ -35,7 +36,7 @@ def command(
         stream = _open(file, stack)
         if sys.stdout is None:
             raise InputError("标准输出是关着的，结果没有地方写")
-        runtime = Runtime.load(model or shipped())
+        runtime = Runtime.load(chosen(model, os.environ))
         out = sys.stdout.buffer
         counted = _counted(lines(stream), file, stack)
         for row in analyze_rows(counted, runtime=runtime, terms=Terms(Segmenter())):

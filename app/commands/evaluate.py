@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -17,16 +18,18 @@ def command(
         Path | None, typer.Option("--data", help="语料目录；不给则显示模型卡里的成绩", show_default=False)
     ] = None,
     model: Annotated[
-        Path | None, typer.Option("--model", envvar="YUJING_MODEL", help="别的模型目录", show_default=False)
+        Path | None,
+        typer.Option("--model", envvar="YUJING_MODEL", help="别的模型目录；默认用在用的", show_default=False),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="输出 JSON")] = False,
 ) -> None:
     """在留出部分上评测：情感、话题、立场、广告、被指公司、校准误差，旁列 n-gram 线性与词典基线。"""
-    from nlp.bundle import open_bundle, shipped
+    from app.models import chosen
+    from nlp.bundle import open_bundle
 
-    bundle = open_bundle(model or shipped())
+    bundle = open_bundle(chosen(model, os.environ))
     if data is None:
-        scores, table = bundle.card["scores"], (bundle.vocab.parent / "CARD.md").read_text("utf-8")
+        scores, table = bundle.card["scores"], bundle.described
     else:
         from nlp import corpus, evaluate, train
         from nlp.lexicon import Lexicon

@@ -89,6 +89,7 @@ def _row(judged: Judged) -> dict[str, object]:
         "brands": {e.brand: e.sentiment.value for e in assessment.entities if e.brand},
         "story": assessment.story,
         "influence": round(assessment.influence, 3),
+        "corrected_by": assessment.corrected_by,
     }
 
 

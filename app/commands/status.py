@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from app.printing import plain
+from domain.errors import ModelError
 from domain.local_time import iso, spoken
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ def collect(app: App) -> dict[str, Any]:
             "oldest": iso(depth.oldest) if depth.oldest else None,
         },
         "posts": app.posts.size(),
+        "model": _model(app),
         "alerts": [
             {
                 "id": alert.id,
@@ -65,6 +67,25 @@ def collect(app: App) -> dict[str, Any]:
         },
         "incidents_open": [i.id for i in app.ledger.incidents.find() if i.status.open],
     }
+
+
+def _model(app: App) -> dict[str, Any]:
+    """Which model is in use, and where it came from; says so when it is not what it should be."""
+    from app.models import SHIPPED
+    from nlp.bundle import named
+
+    try:
+        lines = app.models.lines()
+        origin = "YUJING_MODEL" if app.models.given else SHIPPED if lines[-1] == SHIPPED else "trained"
+        return {
+            "name": named(app.models.in_use()),
+            "origin": origin,
+            "before": list(lines[:-1]),
+            "switching": app.models.pending() is not None,
+            "corrections": len(app.ledger.corrections.all()),
+        }
+    except ModelError as error:
+        return {"error": str(error)}
 
 
 def _sources(app: App, now: datetime) -> list[dict[str, Any]]:
@@ -116,6 +137,7 @@ def _show(state: dict[str, Any]) -> None:
         markup=False,
     )
     console.print(f"已入库：{state['posts']} 条", markup=False)
+    console.print(f"模型：{_model_words(state['model'])}", markup=False)
     console.print(
         f"发件箱：待发 {state['outbox']['waiting']}，失败 {state['outbox']['failed']}", markup=False
     )
@@ -125,3 +147,13 @@ def _show(state: dict[str, Any]) -> None:
         console.print(f"预警：{when} {alert['level']} {subject} {plain(alert['explanation'])}", markup=False)
     if state["incidents_open"]:
         console.print("未关闭事件：" + "、".join(state["incidents_open"]), markup=False)
+
+
+_ORIGINS = {"shipped": "出厂", "trained": "用自己的标注训练过", "YUJING_MODEL": "由 YUJING_MODEL 指定"}
+
+
+def _model_words(model: dict[str, Any]) -> str:
+    if "error" in model:
+        return f"⚠ {plain(model['error'])}"
+    words = f"{plain(model['name'])}（{_ORIGINS[model['origin']]}），人工标注 {model['corrections']} 条"
+    return words + ("；切换还没有完成，下一次检测会接着做" if model["switching"] else "")

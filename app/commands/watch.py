@@ -30,8 +30,9 @@ def command(
     app = ctx.obj()
     if once:
         now = _checked(moment(at), app.clock.now())
-        tick = app.watch.tick(now)
-        app.handle_alerts(now, wait=False)
+        with app.switch.settled(app.clock.now()):
+            tick = app.watch.tick(now)
+            app.handle_alerts(now, wait=False)
         for alert in tick.alerts:
             print(json.dumps(line(alert), ensure_ascii=False))
         print(json.dumps({"at": iso(now), "signals": len(tick.signals), "alerts": len(tick.alerts)}))

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from domain.alert import Alert, AlertState, Level
+from domain.correction import Correction
 from domain.incident import Incident, IncidentStatus, TimelineEvent
 from domain.plan import PlanRun, TaskRun, TaskStatus
 from domain.signal import Signal
@@ -237,6 +238,22 @@ class Silences(Protocol):
         """Newest first."""
 
 
+class Corrections(Protocol):
+    """What people said about posts against the model, one correction a post."""
+
+    def put(self, corrections: Sequence[Correction]) -> list[Correction]:
+        """Store them after what was said before, all or none; returns those, so merged, that changed anything.
+
+        Each of these leaves an entry in the audit.
+        """
+
+    def of(self, posts: Sequence[str]) -> Mapping[str, Correction]:
+        """Those of some posts, by post id."""
+
+    def all(self) -> list[Correction]:
+        """Newest first."""
+
+
 class SourceRuns(Protocol):
     """How crawls ended, and what crawlers have seen."""
 
@@ -279,6 +296,7 @@ class Ledger(Protocol):
     incidents: Incidents
     plan_runs: PlanRuns
     silences: Silences
+    corrections: Corrections
     source_runs: SourceRuns
     audit: Audit
 

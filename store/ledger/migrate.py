@@ -9,7 +9,7 @@ from sqlalchemy import Connection, inspect, text
 from domain.errors import StoreError
 from store.ledger.engine import Handle
 
-HEAD = "0001"
+HEAD = "0002"
 """Newest migration; a test holds it against the files."""
 
 

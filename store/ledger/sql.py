@@ -4,9 +4,21 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from store.ledger import Alerts, Audit, Incidents, Outbox, PlanRuns, Signals, Silences, SourceRuns, States
+from store.ledger import (
+    Alerts,
+    Audit,
+    Corrections,
+    Incidents,
+    Outbox,
+    PlanRuns,
+    Signals,
+    Silences,
+    SourceRuns,
+    States,
+)
 from store.ledger.alerts import SqlAlerts
 from store.ledger.audit import SqlAudit
+from store.ledger.corrections import SqlCorrections
 from store.ledger.engine import Handle, sqlite_handle
 from store.ledger.incidents import SqlIncidents
 from store.ledger.migrate import migrate
@@ -31,6 +43,7 @@ class SqlLedger:
         self.incidents: Incidents = SqlIncidents(handle)
         self.plan_runs: PlanRuns = SqlPlanRuns(handle)
         self.silences: Silences = SqlSilences(handle)
+        self.corrections: Corrections = SqlCorrections(handle)
         self.source_runs: SourceRuns = SqlSourceRuns(handle)
         self.audit: Audit = SqlAudit(handle)
 

@@ -222,6 +222,16 @@ silences = Table(
     _text("ended_by"),
 )
 
+corrections = Table(
+    "corrections",
+    metadata,
+    _text("post", primary_key=True),
+    _time("at"),
+    _text("actor"),
+    _json(),
+    Index(None, "at"),
+)
+
 source_runs = Table(
     "source_runs",
     metadata,

@@ -7,6 +7,7 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nlp.corpus import Example
 from nlp.segment import Segmenter
 
 
@@ -33,6 +34,22 @@ def test_places_point_at_the_words(segmenter: Segmenter, text: str) -> None:
     plain = simplify(text)
     for word, place in segmenter.placed(text):
         assert plain[place : place + len(word)].lower() == word
+
+
+def test_the_words_are_jiebas(segmenter: Segmenter, authored: list[Example]) -> None:
+    theirs = segmenter._tokenizer
+    for example in authored:
+        text = example.text.lower() + "12.5%的a+b-c 喆喆龘龘\r\n。"
+        cut = [word for word in theirs.cut(text, HMM=True) if any(c.isalnum() for c in word)]
+        assert segmenter.tokens(text) == cut
+
+
+@settings(max_examples=200)
+@given(text=st.text("提现困难云桥金融的了逾期跑路不龘喆兑付0aZ.%-+ 。,\r\n", max_size=60))
+def test_any_text_is_cut_as_by_jieba(segmenter: Segmenter, text: str) -> None:
+    low = text.lower()
+    cut = [word for word in segmenter._tokenizer.cut(low, HMM=True) if any(c.isalnum() for c in word)]
+    assert segmenter.tokens(low) == cut
 
 
 def test_jieba_is_silent_even_when_warnings_are_errors(tmp_path: Path) -> None:

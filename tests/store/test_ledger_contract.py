@@ -8,6 +8,8 @@ from datetime import datetime, timedelta
 import pytest
 
 from domain.alert import AlertState, Level
+from domain.assessment import Sentiment
+from domain.correction import Correction
 from domain.errors import StoreError
 from domain.incident import IncidentStatus, TimelineEvent
 from domain.plan import PlanRun, TaskRun, TaskStatus
@@ -309,3 +311,18 @@ def test_the_audit_only_grows(ledger: Ledger, now) -> None:
         ledger.audit.record(each)
     assert ledger.audit.last() == entries[::-1]
     assert ledger.audit.last(1) == entries[2:]
+
+
+def test_corrections_are_kept_once_with_who_and_when(ledger: Ledger, ledger2: Ledger, now) -> None:
+    one = Correction(post="p1", text="t", at=now, by="王芳", sentiment=Sentiment.NEUTRAL, topics=())
+    two = Correction(post="p2", text="t", at=now, by="王芳", ad=True, note="软文\0")
+    assert ledger.corrections.put([one, two, one]) == [one, two]
+    assert ledger2.corrections.put([replace(one, at=now + HOUR, by="李雷")]) == []
+    later = Correction(post="p1", text="t", at=now + HOUR, by="李雷", negative_about=("河口贷",))
+    merged = later.after(one)
+    assert ledger2.corrections.put([later]) == [merged]
+    assert ledger.corrections.of(["p1", "p3"]) == {"p1": merged}
+    assert [each.post for each in ledger.corrections.all()] == ["p1", "p2"]
+    entries = [(e.actor, e.action, e.subject) for e in ledger.audit.last()]
+    assert entries == [("李雷", "label", "p1"), ("王芳", "label", "p2"), ("王芳", "label", "p1")]
+    assert "情感 — → neutral；话题 — → 无" in [e.reason for e in ledger.audit.last()]

@@ -1,0 +1,231 @@
+"""A team's own labels: what a person wrote into a row, in Chinese or as JSON, as values and as training examples.
+
+An empty cell says nothing and is masked; 无 (or an empty list) says that there is none.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from config.problems import near
+from nlp.clean import clip, joined, normalise
+from nlp.corpus import ANY, NOT_NEGATIVE, Example, only
+from nlp.labels import STANCES, TOPICS
+
+SET = "authored_posts"
+"""Set under which a team's posts are trained on: their labels mean what those of the project's own posts mean."""
+COLUMNS = {
+    "id": "编号",
+    "title": "标题",
+    "text": "正文",
+    "entities": "公司",
+    "sentiment": "情感",
+    "topics": "话题",
+    "stance": "立场",
+    "ad": "广告",
+    "negative_about": "负面指向",
+    "note": "备注",
+}
+"""Key in JSON → heading in a spreadsheet."""
+JUDGED = ("sentiment", "topics", "stance", "ad", "negative_about")
+"""What a person judges."""
+
+_SENTIMENTS = {
+    "negative": ("negative", "负面", "负"),
+    "neutral": ("neutral", "中性", "中"),
+    "positive": ("positive", "正面", "正"),
+}
+_STANCES = {
+    "assert": ("assert", "断言", "陈述"),
+    "deny": ("deny", "否认", "辟谣"),
+    "ask": ("ask", "询问", "提问"),
+    "other": ("other", "其他", "其它"),
+}
+_FLAGS = {"yes": ("是", "true", "yes", "y", "1", "1.0"), "no": ("否", "false", "no", "n", "0", "0.0")}
+_NONE = frozenset({"无", "没有", "none", "[]", "-"})
+_HINT = re.compile(r"[（(].*$", re.DOTALL)
+_BETWEEN = re.compile(r"[、,，;；\n]+")
+_MOST = 24
+"""Names or topics of one row."""
+
+
+class BadLabel(ValueError):
+    """A row that cannot be used; ``reasons`` are all of them, each one clause."""
+
+    def __init__(self, reasons: Sequence[str]) -> None:
+        super().__init__("；".join(reasons))
+        self.reasons = list(reasons)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Label:
+    """What a person said about one post; None: nothing."""
+
+    id: str = ""
+    text: str = ""
+    title: str = ""
+    entities: tuple[str, ...] | None = None
+    """The companies named, as written; None: nobody listed them."""
+    sentiment: str | None = None
+    topics: tuple[str, ...] | None = None
+    stance: str | None = None
+    ad: bool | None = None
+    negative_about: tuple[str, ...] | None = None
+    note: str = ""
+
+    @property
+    def empty(self) -> bool:
+        """Nothing was judged."""
+        return all(getattr(self, name) is None for name in JUDGED)
+
+
+def topic_words(names: Mapping[str, str]) -> dict[str, str]:
+    """Every way to write a topic → its id: ids, full names, and the parts of names that only one topic has.
+
+    ``names``: topic id → name shown to people.
+    """
+    found: dict[str, str] = {}
+    shared: set[str] = set()
+    for id_, name in names.items():
+        for part in name.split("/"):
+            if found.setdefault(part.strip().lower(), id_) != id_:
+                shared.add(part.strip().lower())
+    for part in shared:
+        del found[part]
+    return found | {name.lower(): id_ for id_, name in names.items()} | {id_: id_ for id_ in names}
+
+
+def read(values: Mapping[str, Any], topics: Mapping[str, str]) -> Label:
+    """The label of one row. ``topics`` is of ``topic_words``. Raises ``BadLabel`` with all that is wrong."""
+    row, wrong = _known(values)
+    told: dict[str, Any] = {}
+
+    def take(name: str, make: Callable[[Any], Any]) -> None:
+        try:
+            told[name] = None if _silent(row.get(name)) else make(row[name])
+        except BadLabel as bad:
+            wrong.extend(f"{COLUMNS[name]}：{reason}" for reason in bad.reasons)
+
+    take("sentiment", lambda value: _one(value, _SENTIMENTS, "负面、中性、正面"))
+    take("stance", lambda value: _one(value, _STANCES, "断言、否认、询问、其他"))
+    take("ad", lambda value: _one(value, _FLAGS, "是、否") == "yes")
+    take("topics", lambda value: _topics(value, topics))
+    take("negative_about", _several)
+    take("entities", _several)
+    for name in ("id", "text", "title", "note"):
+        value = row.get(name)
+        if value is not None and not isinstance(value, str | int):
+            wrong.append(f"{COLUMNS[name]}：应是文字")
+        told[name] = "" if value is None else str(value)
+    if told.get("negative_about") and told.get("sentiment") == "neutral":
+        wrong.append("负面指向：情感写了中性，却又指向公司；请改一处")
+    if wrong:
+        raise BadLabel(wrong)
+    return Label(**told)
+
+
+def recognised(headings: Iterable[str]) -> bool:
+    """Whether a table with these headings could hold labels at all."""
+    known = {*COLUMNS, *COLUMNS.values()}
+    return any(_HINT.sub("", str(name)).strip() in known for name in headings)
+
+
+def _known(values: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """The row under our own keys; a heading may carry a hint in brackets. A near miss is a mistake, not a comment."""
+    keys = {heading: key for key, heading in COLUMNS.items()} | {key: key for key in COLUMNS}
+    row: dict[str, Any] = {}
+    wrong = []
+    for name, value in values.items():
+        plain = _HINT.sub("", str(name)).strip()
+        key = keys.get(plain) or keys.get(plain.lower())
+        if key:
+            row[key] = value
+        elif plain.isascii() and (meant := near(plain, list(COLUMNS), cutoff=0.8)):
+            wrong.append(f"不认识的列 {plain[:30]}（是不是想写 {meant}？）")
+    return row, wrong
+
+
+def _silent(value: Any) -> bool:
+    return value is None or (isinstance(value, str) and not value.strip())
+
+
+def _one(value: Any, words: Mapping[str, Sequence[str]], allowed: str) -> str:
+    plain = str(value).strip().lower()
+    for meaning, spellings in words.items():
+        if plain in spellings:
+            return meaning
+    raise BadLabel([f"不认识“{_shown(value)}”，应是 {allowed} 之一"])
+
+
+def _several(value: Any) -> tuple[str, ...]:
+    """Names of a list or of one cell."""
+    if isinstance(value, str):
+        parts = [] if value.strip().lower() in _NONE else _BETWEEN.split(value)
+    elif isinstance(value, list | tuple) and all(isinstance(each, str) for each in value):
+        parts = list(value)
+    else:
+        raise BadLabel(["应是文字，或文字的列表"])
+    found = tuple(dict.fromkeys(part.strip() for part in parts if part.strip()))
+    if len(found) > _MOST:
+        raise BadLabel([f"有 {len(found)} 项，最多 {_MOST} 项"])
+    return found
+
+
+def _topics(value: Any, topics: Mapping[str, str]) -> tuple[str, ...]:
+    found, wrong = [], []
+    for name in _several(value):
+        id_ = topics.get(name.lower())
+        if id_ is None:
+            meant = near(name, list(topics), cutoff=0.5)
+            wrong.append(f"没有话题“{_shown(name)}”" + (f"（是不是想写 {meant}？）" if meant else ""))
+        else:
+            found.append(id_)
+    if wrong:
+        raise BadLabel(wrong)
+    return tuple(dict.fromkeys(found))
+
+
+def _shown(value: Any) -> str:
+    text = " ".join("".join(c if c.isprintable() else " " for c in str(value)).split())
+    return text if len(text) <= 20 else text[:19] + "…"
+
+
+def example(label: Label, find: Callable[[str], Sequence[str]]) -> Example | None:
+    """A label as a training example, what was not said masked; None for a text that is empty or a label that is.
+
+    ``find`` gives the companies of a text where the label lists none.
+    """
+    text = joined(clip(label.title), clip(label.text))
+    if not text or label.empty:
+        return None
+    listed = label.entities if label.entities is not None else tuple(find(text))
+    names = tuple(dict.fromkeys((*listed, *(label.negative_about or ()))))
+    known = [topic for topic in label.topics or () if topic in TOPICS]
+    return Example(
+        set=SET,
+        key=label.id or hashlib.sha256(text.encode()).hexdigest()[:16],
+        text=text,
+        sentiment=ANY if label.sentiment is None else only(label.sentiment),
+        topics=None if label.topics is None else tuple(TOPICS.index(topic) for topic in known),
+        stance=None if label.stance is None else STANCES.index(label.stance),
+        ad=label.ad,
+        entities=tuple((normalise(name), _open(name, label, len(names))) for name in names),
+    )
+
+
+def _open(name: str, label: Label, names: int) -> tuple[bool, ...]:
+    """The sentiments that a label leaves open for a company, as ``nlp.corpus`` reads the project's own labels."""
+    accused = label.negative_about
+    if accused is not None and name in accused:
+        return only("negative")
+    if label.sentiment == "neutral":
+        return only("neutral")
+    if label.sentiment == "positive":
+        return only("positive") if names == 1 else NOT_NEGATIVE
+    if accused is not None:
+        return NOT_NEGATIVE
+    return only("negative") if label.sentiment == "negative" and names == 1 else ANY

@@ -1,0 +1,283 @@
+"""``yujing train --labels``: what is good is put to use everywhere, what is worse is refused by name."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app import training
+from app.commands.status import collect
+from app.models import chosen
+from app.wire import App
+from domain.errors import ConfigError, InputError, ModelError, UsageError
+from domain.post import Post, post_id
+from nlp import bundle
+from nlp.adapt import Outcome
+from nlp.bundle import named, shipped
+from nlp.gate import Compared
+from store.posts import Query
+
+NOW = datetime.now(UTC)
+FELL = Compared(
+    part="通用帖", task="话题微F1", posts=371, before=0.612, after=0.541, allowed=0.021, whole=True
+)
+ROSE = Compared(part="自有标注", task="情感准确率", posts=40, before=0.6, after=0.7, allowed=0.05, whole=True)
+
+
+def post(n: int, text: str = "云桥金融提现三天没到账") -> Post:
+    return Post(
+        id=post_id("weibo", str(n)),
+        platform="weibo",
+        source="import",
+        native_id=str(n),
+        text=f"{text}，第{n}次",
+        published_at=NOW - timedelta(hours=n),
+        fetched_at=NOW,
+    )
+
+
+@pytest.fixture
+def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[App]:
+    for name in [name for name in os.environ if name.startswith("YUJING_")]:
+        monkeypatch.delenv(name)
+    made = App.from_environment({"YUJING_HOME": str(tmp_path / "home"), "HOME": str(tmp_path)})
+    made.inbox.put([post(n) for n in range(8)], now=NOW)
+    made.worker.drain(now=lambda: NOW)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def labels(tmp_path: Path) -> Path:
+    path = tmp_path / "labels.jsonl"
+    lines = [{"text": f"第{n}条", "sentiment": "neutral"} for n in range(3)]
+    path.write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines), "utf-8")
+    return path
+
+
+def trained(monkeypatch: pytest.MonkeyPatch, *compared: Compared, limit: float = 0.99) -> None:
+    """Training stands in for itself: a copy of the shipped model with another threshold."""
+
+    def train(app: App, own: Any, work: Path, budget_min: float, say: Any) -> Outcome:
+        shutil.rmtree(work, ignore_errors=True)
+        candidate = work / "candidate"
+        shutil.copytree(app.models.in_use(), candidate)
+        fusion = json.loads((candidate / "fusion.json").read_text("utf-8"))
+        fusion["ad_threshold"] = limit
+        (candidate / "fusion.json").write_text(json.dumps(fusion), "utf-8")
+        return Outcome(
+            candidate=candidate, name=bundle.seal(candidate), compared=[*compared], trained_on=3, held_out=0
+        )
+
+    monkeypatch.setattr(training, "_train", train)
+
+
+def adapt(app: App, *sources: str | Path) -> dict[str, Any]:
+    return training.adapt(
+        app, [str(each) for each in sources], budget_min=1, by="王芳", say=print, progress=lambda a, b: None
+    )
+
+
+def models(app: App) -> set[str]:
+    return {each.assessment.model for each in app.posts.search(Query(limit=100)).found}
+
+
+def test_a_better_model_is_used_at_once_and_by_everybody(
+    app: App, labels: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained(monkeypatch, ROSE)
+    old = app.runtime.name
+    done = adapt(app, labels)
+    new = done["model"]
+    assert done["rejudged"] == 8 and models(app) == {new} != {old}
+    assert app.models.lines() == ("shipped", new) and named(app.models.in_use()) == new
+    app.inbox.put([post(99)], now=NOW)
+    app.worker.drain(now=lambda: NOW)
+    assert models(app) == {new}, "the worker that was running has the new model at its next batch"
+    assert chosen(None, {"YUJING_HOME": str(app.home)}) == app.models.in_use(), "and so has yujing analyze"
+    assert not (app.models.folder / ".adapting").exists()
+    entry = app.ledger.audit.last()[0]
+    assert (entry.actor, entry.action, entry.subject) == ("王芳", "model", new)
+    state = collect(app)["model"]
+    assert (state["name"], state["origin"], state["before"]) == (new, "trained", ["shipped"])
+
+
+def test_a_worse_model_is_refused_by_name_and_nothing_has_changed(
+    app: App, labels: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained(monkeypatch, ROSE, FELL)
+    before = models(app)
+    with pytest.raises(ModelError) as caught:
+        adapt(app, labels)
+    said = str(caught.value)
+    assert "话题微F1从 0.612 到 0.541" in said and "情感准确率" not in said and "\n" not in said
+    assert app.models.lines() == ("shipped",) and models(app) == before
+    assert not list(app.models.folder.glob("yujing*"))
+
+
+def test_back_and_forth(app: App, labels: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    old = app.runtime.name
+    trained(monkeypatch, ROSE, limit=0.98)
+    first = adapt(app, labels)["model"]
+    trained(monkeypatch, ROSE, limit=0.97)
+    second = adapt(app, labels)["model"]
+    assert app.models.lines() == ("shipped", first, second)
+
+    def back() -> None:
+        training.roll_back(app, by="王芳", say=print, progress=lambda a, b: None)
+
+    back()
+    assert app.models.lines() == ("shipped", first) and models(app) == {first}
+    back()
+    assert app.models.lines() == ("shipped",) and models(app) == {old} and app.runtime.name == old
+    with pytest.raises(ModelError, match="没有可以退回的"):
+        back()
+
+
+def test_a_model_that_was_deleted_is_said_and_gone_back_from(
+    app: App, labels: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained(monkeypatch, ROSE)
+    name = adapt(app, labels)["model"]
+    shutil.rmtree(app.models.folder / name)
+    with pytest.raises(ModelError, match="--rollback"):
+        assert app.runtime
+    assert "error" in collect(app)["model"]
+    training.roll_back(app, by="王芳", say=print, progress=lambda a, b: None)
+    assert app.models.lines() == ("shipped",) and app.runtime.name == named(shipped())
+
+
+def test_killed_after_the_gate_the_same_command_goes_on(
+    app: App, labels: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Killed(BaseException):
+        pass
+
+    trained(monkeypatch, ROSE)
+    recount = app.watch.recount
+
+    def dead(*_: Any, **__: Any) -> None:
+        raise Killed
+
+    monkeypatch.setattr(app.watch, "recount", dead)
+    with pytest.raises(Killed):
+        adapt(app, labels)
+    assert app.models.lines() == ("shipped",)
+    assert collect(app)["model"]["switching"] is True
+    monkeypatch.setattr(app.watch, "recount", recount)
+
+    def never(*_: Any) -> Outcome:
+        raise AssertionError("it is trained already")
+
+    monkeypatch.setattr(training, "_train", never)
+    done = adapt(app, labels)
+    assert app.models.lines() == ("shipped", done["model"]) and models(app) == {done["model"]}
+    assert not (app.models.folder / ".adapting").exists()
+
+
+def test_labels_of_files_and_of_the_ledger(app: App, labels: Path, tmp_path: Path) -> None:
+    known = app.posts.search(Query(limit=2)).found
+    sheet = tmp_path / "sheet.csv"
+    sheet.write_text(f"编号,情感\n{known[0].post.id},负面\n{known[1].post.id},\n", "utf-8-sig")
+    made = training.examples(app, [str(labels), str(sheet)])
+    assert len(made) == 4 and "提现三天没到账" in made[-1].text, (
+        "a sheet without texts takes those of the posts"
+    )
+    assert ("云桥金融", (True, False, False)) in made[-1].entities
+    with pytest.raises(InputError, match="没有一条可用"):
+        training.examples(app, ["ledger"])
+    bad = tmp_path / "bad.jsonl"
+    bad.write_text('{"text": "x", "sentiment": "坏"}\n{"sentiment": "negative"}\n', "utf-8")
+    with pytest.raises(InputError) as caught:
+        training.examples(app, [str(bad)])
+    assert "第 1 行" in str(caught.value) and "第 2 行" in str(caught.value)
+    with pytest.raises(InputError, match="不存在"):
+        training.examples(app, [str(tmp_path / "none.csv")])
+
+
+def test_another_model_of_the_environment_is_not_trained_past(app: App, labels: Path) -> None:
+    app.models.given = shipped()
+    with pytest.raises(ConfigError, match="YUJING_MODEL"):
+        adapt(app, labels)
+
+
+def test_two_trainings_at_once_are_one(app: App, labels: Path) -> None:
+    with app.models.training(), pytest.raises(ModelError, match="另一个 yujing train"):
+        adapt(app, labels)
+
+
+def test_a_spoilt_list_of_models_is_one_clear_line(app: App) -> None:
+    app.models.folder.mkdir(exist_ok=True)
+    for content in (b"", b"../../etc\n", b"\xff\xfe"):
+        (app.models.folder / "current").write_bytes(content)
+        with pytest.raises(ModelError) as caught:
+            app.models.in_use()
+        assert "\n" not in str(caught.value)
+
+
+def test_history_is_judged_anew_after_an_upgrade(app: App) -> None:
+    (app.models.folder).mkdir(exist_ok=True)
+    stored = app.posts.search(Query(limit=100)).found
+    old = [replace(each, assessment=replace(each.assessment, model="yujing-bert@old")) for each in stored]
+    app.posts.put(old)
+    done = training.rejudge(app, by="王芳", say=print, progress=lambda a, b: None)
+    assert done["rejudged"] == len(stored) and models(app) == {app.runtime.name}
+
+
+@pytest.mark.parametrize("arguments", [[], ["--rollback", "--labels", "x"], ["--data", "d"]])
+def test_wrong_use_says_the_ways(arguments: list[str]) -> None:
+    import typer
+    from typer.testing import CliRunner
+
+    from app.commands import train
+
+    single = typer.Typer()
+    single.command()(train.command)
+    done = CliRunner().invoke(single, arguments)
+    assert (isinstance(done.exception, UsageError) and "--labels" in str(done.exception)) or "--base" in str(
+        done.exception
+    )
+
+
+@pytest.mark.slow
+def test_from_labels_to_a_model_in_use(tmp_path: Path) -> None:
+    """The whole way as an operator walks it, with half a minute of training."""
+    home = tmp_path / "home"
+    rows = [
+        {
+            "text": f"{chr(0x4E00 + 37 * n) * 5}云桥金融的提现第{n}天到账，{'感谢客服' if n % 2 else '还在等'}",
+            "sentiment": "positive" if n % 2 else "negative",
+            "topics": [] if n % 2 else ["withdrawal_difficulty"],
+        }
+        for n in range(40)
+    ]
+    path = tmp_path / "labels.jsonl"
+    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), "utf-8")
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("YUJING_")}
+
+    def yujing(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "app", *arguments],
+            capture_output=True,
+            text=True,
+            timeout=280,
+            env={**environment, "YUJING_HOME": str(home)},
+        )
+
+    done = yujing("train", "--labels", str(path), "--budget-min", "0.1", "--by", "王芳")
+    state = json.loads(yujing("status", "--json").stdout)["model"]
+    if done.returncode == 0:
+        assert json.loads(done.stdout.splitlines()[-1])["model"] == state["name"]
+    else:  # so short a training may be refused; then it is said why, and nothing is installed
+        assert "没有通过检验" in done.stderr and state["origin"] == "shipped", done.stderr
+    assert "情感准确率从" in done.stderr
