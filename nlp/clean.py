@@ -27,6 +27,10 @@ _PASSES = 4
 """What one step undoes can bring to light what another does; more than two passes need a text made for it."""
 _REPOST = re.compile(r"//@[^:\s]{1,40}:|回复@[^:\s]{1,40}:|^\s*转发微博\W*")
 
+_HIDDEN = re.compile("[\u4e00-\u9fff][\u00ad\u200b-\u200f\u2060-\u2064\ufeff]+[\u4e00-\u9fff]")
+_TRADITIONAL = 0.1
+"""Beyond this share of its Han characters traditional ones are how a text is written; fewer stand in any (著, 乾)."""
+
 
 @cache
 def _drops() -> dict[int, str]:
@@ -97,6 +101,20 @@ def normalise(text: str) -> str:
         if text == before:
             break
     return _REPEATED.sub(lambda found: found[1] * 8, text).strip()
+
+
+def is_disguised(text: str) -> bool:
+    """Whether a text hides words from filters: by spelling, by invisible characters, or as traditional characters.
+
+    暴雷 for 爆雷 does not count: newspapers write it too.
+    """
+    if _HIDDEN.search(text):
+        return True
+    han = [ord(char) for char in text if "\u4e00" <= char <= "\u9fff"]
+    if sum(code in _drops() for code in han) > _TRADITIONAL * len(han):
+        return True
+    plain = _BLANK.sub(" ", _LINKS.sub(LINK, _composed(text))).replace("暴雷", "爆雷")
+    return undisguised(_BRACKETED.sub(_without_sound, plain)) != plain
 
 
 def joined(title: str, text: str) -> str:

@@ -16,7 +16,7 @@ from nlp.wordlists import words
 TONES = {"a": "āáǎà", "e": "ēéěè", "i": "īíǐì", "o": "ōóǒò", "u": "ūúǔù", "v": "üǖǘǚǜ"}
 _PLAIN = {ord(tone): plain for plain, tones in TONES.items() for tone in tones}
 _PLAIN |= {code: chr(code + 32) for code in range(0x41, 0x5B)}
-_MARKS = r".·*_\-|/×✕✖❌~丶^+="
+_MARKS = r".·*_\-|/×✕✖❌~丶^+=\U0001f300-\U0001faff"
 _LATIN = re.compile(f"[a-z{''.join(TONES.values())}]+")
 _HAN = re.compile("[\u4e00-\u9fff]")
 _BEFORE, _AFTER = "[a-z0-9.@/_]", r"[a-z@_]|\.[a-z]"

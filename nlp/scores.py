@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 
 from nlp.corpus import LABELLED, Example
 from nlp.labels import SENTIMENTS, TOPICS
+from nlp.slices import SLICES
+
+RESAMPLES, BLOCK, SEED = 1_000, 50, 20_240_601
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -155,15 +158,83 @@ def _accused(examples: Sequence[Example], told: Sequence[Told]) -> dict[str, Any
 
 
 def slices(examples: Sequence[Example]) -> dict[str, list[int]]:
-    """Indices by set, contrast groups apart, and by form of the authored posts."""
+    """Indices by set, by contrast group and form where a set has them, and by ``nlp.slices`` over the labelled sets."""
     result: dict[str, list[int]] = {}
     for i, example in enumerate(examples):
-        result.setdefault(example.set.removesuffix(".train"), []).append(i)
+        name = example.set.removesuffix(".train")
+        names = [name]
         if example.group:
-            result.setdefault("authored_posts/contrast", []).append(i)
+            names.append(f"{name}/contrast")
         if example.form:
-            result.setdefault(f"authored_posts/{example.form}", []).append(i)
+            names.append(f"{name}/{example.form}")
+        if example.set in LABELLED:
+            names += [f"labelled/{each}" for each, belongs in SLICES.items() if belongs(example)]
+        for each in names:
+            result.setdefault(each, []).append(i)
     return result
+
+
+def intervals(examples: Sequence[Example], told: Sequence[Told]) -> dict[str, tuple[float, float]]:
+    """95 % bootstrap intervals of the main scores (1,000 resamples of whole posts, seeded), by the names of ``Scores``.
+
+    Scores that the labels or the classifier do not give are left out. Posts of one contrast group are drawn apart
+    from each other, so that the interval of such a set is a little too narrow.
+    """
+    counted = _counts(examples, told)
+    rng = np.random.default_rng(SEED)
+    share = np.full(len(examples), 1 / len(examples))
+    drawn: dict[str, list[NDArray[np.float64]]] = {name: [] for name in counted}
+    for _ in range(RESAMPLES // BLOCK):
+        weights = rng.multinomial(len(examples), share, size=BLOCK).astype(np.float64)
+        for name, counts in counted.items():
+            drawn[name].append(_from_counts(name, weights @ counts))
+    return {
+        name: (float(low), float(high))
+        for name, values in drawn.items()
+        for low, high in [np.percentile(np.concatenate(values), [2.5, 97.5])]
+    }
+
+
+def _counts(examples: Sequence[Example], told: Sequence[Told]) -> dict[str, NDArray[np.float64]]:
+    """For each score a row a post, whose sums make the score: right and all, or (hits, true, said) a class."""
+    masks = np.array([e.sentiment for e in examples])
+    best = np.array([int(np.argmax(t.sentiment)) for t in told])
+    counted: dict[str, list[list[float]]] = {}
+    if (masks.sum(1) == 1).all():
+        truth = masks.argmax(1)
+        counted["accuracy"] = [[float(t == b), 1.0] for t, b in zip(truth, best, strict=True)]
+        counted["macro_f1"] = [
+            [float(x) for k in range(len(SENTIMENTS)) for x in (t == k == b, t == k, b == k)]
+            for t, b in zip(truth, best, strict=True)
+        ]
+    else:
+        sure = masks[:, 0] & (masks.sum(1) == 1)
+        counted["accuracy"] = [[float(t == (b == 0)), 1.0] for t, b in zip(sure, best, strict=True)]
+        counted["negative_f1"] = [
+            [float(t and b == 0), float(t), float(b == 0)] for t, b in zip(sure, best, strict=True)
+        ]
+    if examples[0].set in LABELLED and told[0].topics is not None:
+        pairs = [(set(e.topics or ()), set(t.topics or ())) for e, t in zip(examples, told, strict=True)]
+        counted["topics_micro_f1"] = [[len(t & s), len(t), len(s)] for t, s in pairs]
+    if told[0].entities is not None and any(e.entities for e in examples):
+        counted["accused_f1"] = [_accused_counts(e, t) for e, t in zip(examples, told, strict=True)]
+    return {name: np.array(rows, float) for name, rows in counted.items()}
+
+
+def _accused_counts(example: Example, answer: Told) -> list[float]:
+    truth = [mask == (True, False, False) for _, mask in example.entities]
+    said = [int(np.argmax(p)) == 0 for p in answer.entities or ()]
+    return [sum(t and s for t, s in zip(truth, said, strict=True)), sum(truth), sum(said)]
+
+
+def _from_counts(name: str, sums: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The score of each resample (a row of sums)."""
+    if name == "accuracy":
+        return sums[:, 0] / sums[:, 1]
+    parts = sums.reshape(len(sums), -1, 3)
+    both = parts[..., 1] + parts[..., 2]
+    each = np.divide(2 * parts[..., 0], both, out=np.zeros_like(both), where=both > 0)
+    return np.asarray(each.mean(axis=1))
 
 
 def table(examples: Sequence[Example], told: Sequence[Told]) -> dict[str, Scores]:

@@ -18,7 +18,7 @@ EXAMPLE = "例：yujing analyze posts.jsonl > judged.jsonl"
 
 def command(
     file: Annotated[
-        Path | None, typer.Argument(help="JSONL 文件；不给则读标准输入", show_default=False)
+        Path | None, typer.Argument(help="JSONL 文件；不给或给 - 则读标准输入", show_default=False)
     ] = None,
     model: Annotated[
         Path | None,
@@ -34,6 +34,8 @@ def command(
 
     with ExitStack() as stack:
         stream = _open(file, stack)
+        if sys.stdout is None:
+            raise InputError("标准输出是关着的，结果没有地方写")
         runtime = Runtime.load(chosen(model, os.environ))
         out = sys.stdout.buffer
         counted = _counted(lines(stream), file, stack)
@@ -43,7 +45,9 @@ def command(
 
 
 def _open(file: Path | None, stack: ExitStack) -> BinaryIO:
-    if file is None:
+    if file is None or str(file) == "-":
+        if sys.stdin is None:
+            raise InputError("没有给文件，标准输入又是关着的")
         return sys.stdin.buffer
     if file.is_dir():
         raise InputError(f"{file} 是目录，不是文件")
@@ -55,7 +59,7 @@ def _open(file: Path | None, stack: ExitStack) -> BinaryIO:
 
 def _counted(lines: Iterator[bytes], file: Path | None, stack: ExitStack) -> Iterator[bytes]:
     """The lines, with a progress bar by bytes on a terminal when the size is known and the output goes elsewhere."""
-    if file is None or not sys.stderr.isatty() or sys.stdout.isatty():
+    if file is None or str(file) == "-" or not sys.stderr.isatty() or sys.stdout.isatty():
         return lines
     from rich.console import Console
     from rich.progress import Progress

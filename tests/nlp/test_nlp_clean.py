@@ -37,6 +37,7 @@ from nlp.clean import clip, joined, normalise, own_words
         ("zijin池,被马扁子骗", "资金池,被骗子骗"),
         ("诈（zha）骗、诈【zhà】骗[pian4]", "诈骗、诈骗"),
         ("平台tixian困难", "平台提现困难"),
+        ("跑👎路,提 现 困 难", "跑路,提现困难"),
     ],
 )
 def test_hostile_spelling_is_undone_and_honest_spelling_kept(written: str, meant: str) -> None:

@@ -40,6 +40,28 @@ def test_analyze_reads_a_file_or_a_pipe(tmp_path: Path) -> None:
     assert set(bad) == {"id", "error"} and blank["sentiment"] == "neutral"
 
 
+def test_a_dash_is_the_pipe() -> None:
+    assert run(analyze.command, "-", input=ROWS).stdout == run(analyze.command, input=ROWS).stdout
+
+
+@pytest.mark.parametrize(
+    ("redirect", "code", "word"), [("<&-", 1, "标准输入"), (">&-", 1, "标准输出"), ("| head -1", 0, "")]
+)
+def test_a_closed_stream_is_one_line_and_no_traceback(
+    tmp_path: Path, redirect: str, code: int, word: str
+) -> None:
+    (tmp_path / "posts.jsonl").write_text(ROWS * 400, "utf-8")
+    file = "" if redirect == "<&-" else str(tmp_path / "posts.jsonl")
+    done = subprocess.run(
+        ["sh", "-c", f"{sys.executable} -m app analyze {file} {redirect}"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == code and word in done.stderr
+    assert done.stderr.count("\n") <= 1 and "Traceback" not in done.stderr
+
+
 def test_an_empty_file_gives_nothing_and_succeeds(tmp_path: Path) -> None:
     (tmp_path / "empty").write_bytes(b"")
     result = run(analyze.command, str(tmp_path / "empty"))

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import io
 import json
+import re
+import time
 from collections.abc import Iterable
 from typing import Any
 
@@ -72,7 +74,13 @@ BAD: list[tuple[bytes, Any, str]] = [
     (b'{"id": NaN, "text": "a"}', None, "NaN"),
     (b'{"id": 1e999, "text": "a"}', None, "1e999"),
     (b'{"id": 8, "text": "\xff\xfe"}', None, "UTF-8"),
-    (b"[" * 100_000, None, "JSON"),
+    (b"[" * 100_000, None, "嵌套"),
+    (b'{"id": 9, "text": "a"} {"id": 10}', None, "第 24 个字符"),
+    (b'{"id": 11, "text": "a", "entities": {"name": "x"}}', 11, "entities"),
+    (b'{"id": 12, "text": true}', 12, "布尔值"),
+    ('{"id": 13, "text": "a"}'.encode("utf-16"), None, "UTF-8"),
+    (b"\x1f\x8b\x08\x08", None, "UTF-8"),
+    (b'{"id": 14, "text": "a"}\r{"id": 15, "text": "b"}', None, "JSON"),
     (b'{"id": ' + b"9" * 10_000 + b', "text": "a"}', None, "JSON"),
 ]
 
@@ -85,6 +93,61 @@ def test_a_bad_row_is_named_and_its_neighbours_go_on(
     assert (first["id"], last["id"]) == ("a", "b") and "error" not in first | last
     assert set(bad) == {"id", "error"} and bad["id"] == id_
     assert word in bad["error"] and "\n" not in bad["error"]
+
+
+@pytest.mark.parametrize("line", [line for line, _, _ in BAD], ids=range(len(BAD)))
+def test_what_is_wrong_is_said_in_chinese(runtime: Runtime, terms: Terms, line: bytes) -> None:
+    (bad,) = run([line], runtime, terms)
+    words = re.sub(r"JSON|UTF-8|text|title|entities|null|NaN|1e999", "", bad["error"])
+    assert not re.search("[A-Za-z]", words) and len(bad["error"]) < 80
+
+
+CALM = "云桥金融提现三天没到账,客服失联。"
+HOSTILE: dict[str, dict[str, Any]] = {
+    "empty": {"text": ""},
+    "blank": {"text": " \n\t\u3000\u200b"},
+    "emoji": {"text": "😀🔥💣"},
+    "one character": {"text": "骗"},
+    "another language": {"text": "Мошенники, верните деньги. お金を返して"},
+    "NUL": {"text": "a\x00b\x00骗子"},
+    "surrogates": {"text": "\ud800\udfff\ud83d 跑路", "title": "\udc00"},
+    "marks": {"text": "a" + "\u0301\u0323" * 500_000},
+    "marks in a name": {"text": CALM, "entities": ["a" + "\u0301\u0323" * 500_000]},
+    "1 MB": {"text": CALM * 60_000, "title": CALM * 60_000},
+    "1 MB without spaces": {"text": "a" * 1_000_000},
+    "1 MB of an emoji": {"text": "💣" * 250_000},
+    "1 MB of disguise": {"text": "提.现" * 150_000},
+    "1 MB of pinyin": {"text": "tixian" * 150_000, "title": "骗(pian)" * 100_000},
+    "1 MB of links": {"text": "https://" * 120_000},
+    "1 MB of companies": {"text": "有限公司支付宝贷" * 100_000},
+    "10,000 companies": {"text": CALM * 200, "entities": [f"公司{i}" for i in range(10_000)]},
+    "10,000 times one": {"text": CALM * 200, "entities": ["云桥金融"] * 10_000},
+    "companies all there": {
+        "text": "".join(f"云{i}贷" for i in range(3_000)),
+        "entities": [f"云{i}贷" for i in range(10_000)],
+    },
+    "a name of 1 MB": {"text": CALM, "entities": ["云" * 333_000]},
+    "names not there": {"text": CALM, "entities": ["不在文中", "另一家", ""]},
+    "a name everywhere": {"text": "的" * 10_000, "entities": ["的", "的的"]},
+    "deep beside": {"text": CALM, "more": json.loads("[" * 400 + "]" * 400)},
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_rows_are_answered_in_bounded_time(runtime: Runtime, terms: Terms, name: str) -> None:
+    rows = [{"id": 1, "text": "好"}, {"id": 2, **HOSTILE[name]}, {"id": 3, "text": CALM}]
+    began = time.process_time()
+    got = run([json.dumps(row) for row in rows], runtime, terms)
+    assert time.process_time() - began < 6
+    assert [row["id"] for row in got] == [1, 2, 3] and not any("error" in row for row in got)
+    if "entities" in HOSTILE[name]:
+        assert [entity["name"] for entity in got[1]["entities"]] == HOSTILE[name]["entities"]
+    assert sum(got[1]["probabilities"].values()) == pytest.approx(1, abs=1e-4)
+
+
+def test_the_last_of_two_equal_keys_counts(runtime: Runtime, terms: Terms) -> None:
+    (row,) = run([b'{"id": 1, "text": 5, "id": 2, "text": "b"}'], runtime, terms)
+    assert row["id"] == 2 and "error" not in row
 
 
 def test_blank_lines_and_a_byte_order_mark_are_no_rows(runtime: Runtime, terms: Terms) -> None:
