@@ -223,7 +223,7 @@ def _duties(plan: Plan | None) -> tuple[Duty, ...]:
             due_min=clock.due_min,
             trigger=clock.trigger,
             source=clock.source,
-            verified_at=clock.verified_at,
+            standing=clock.standing,
         )
         for clock in plan.clocks
     )

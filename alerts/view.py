@@ -132,7 +132,8 @@ class Duty:
     due_min: int
     trigger: str
     source: str
-    verified_at: str
+    standing: str
+    """How far it can be relied on (未核实，待法务确认)."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -92,8 +92,8 @@ class ClockEntry(Frozen):
     """What starts the clock."""
     source: Text
     """Law or rule, with its article or date."""
-    verified_at: Annotated[str, AfterValidator(_iso_date)]
-    """ISO date on which the source was last looked up."""
+    verified_at: Annotated[str, AfterValidator(_iso_date)] | None = None
+    """ISO date on which it was compared with the text of the law itself; null: never."""
     confirmed_by: str = ""
     """Counsel who confirmed it; empty: not confirmed yet."""
 

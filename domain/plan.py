@@ -52,10 +52,16 @@ class LegalClock:
     trigger: str
     source: str
     """Law or rule, article."""
-    verified_at: str
-    """ISO date on which the source was last looked up."""
+    verified_at: str | None = None
+    """ISO date on which it was compared with the text of the law itself; None: never (未核实)."""
     confirmed_by: str = ""
     """The counsel who confirmed it; empty: not confirmed yet (待法务确认)."""
+
+    @property
+    def standing(self) -> str:
+        """How far it can be relied on, as people read it; shown wherever the clock is."""
+        verified = f"{self.verified_at} 核实" if self.verified_at else "未核实"
+        return f"{verified}，{self.confirmed_by}已确认" if self.confirmed_by else f"{verified}，待法务确认"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

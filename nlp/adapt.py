@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
@@ -21,13 +20,11 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import yaml
 
 from domain.errors import InputError
 from nlp import bundle as bundles
 from nlp import corpus, evaluate, gate, tune
-from nlp.batches import windows
 from nlp.bundle import Bundle, open_bundle
 from nlp.corpus import Example, Split
 from nlp.fusion import Fusion
@@ -40,8 +37,6 @@ HELD_OUT = 0.15
 """Share of the replayed posts that no training of ours reads; the same posts as in ``nlp.train``."""
 LEAST = 20
 """Labels below which a training is not worth its minutes."""
-_SCALED = 200
-"""Texts from which the exported network takes the scales of its inputs."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -143,7 +138,7 @@ def adapt(
         read = mixed(train, replay.train, chosen)
         _train(bundle, start, read, work, chosen, budget_min, say)
         say("导出")
-        made = _making(bundle, start, read, work)
+        made = _making(bundle, start, work, read)
         made = replace(made, fusion=_calibrated(made, replay.tune, chosen["trust"], say))
         say("比较新旧模型")
         compared = _compare(bundle, made, replay.test, test, "在用模型")
@@ -195,36 +190,31 @@ def _train(
     recipe = Recipe(**chosen["encoder"], shares=dict.fromkeys({e.set for e in examples}, 1.0))
     fit(
         examples,
-        base=start,
+        begin=lambda: restore(start / "encoder.onnx", dropout=recipe.dropout),
+        tokeniser=bundle.tokeniser,
         work=work,
         recipe=recipe,
         budget_min=budget_min,
         say=say,
-        begin=lambda: restore(start / "encoder.onnx", dropout=recipe.dropout),
-        tokeniser=bundle.tokeniser,
     )
 
 
-def _making(bundle: Bundle, start: Path, examples: Sequence[Example], work: Path) -> Bundle:
-    """The draft of the candidate: the model it comes from, with the new network."""
-    import torch
-    from safetensors.torch import load_file
+def _making(bundle: Bundle, start: Path, work: Path, examples: Sequence[Example]) -> Bundle:
+    """The draft of the candidate: the model it comes from, with the network that was trained."""
+    from nlp.export import export_trained, restore
 
-    from nlp.export import export, restore
-
-    # It misses packages that nothing here needs, and says so four times.
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     draft = work / "candidate.part"
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir()
     for name in bundles.FILES:
         shutil.copy(start / name, draft / name)
-    judge = restore(start / "encoder.onnx")
-    judge.load_state_dict(load_file(work / "encoder.safetensors"))
-    rng = np.random.default_rng(0)
-    some = [examples[i] for i in rng.permutation(len(examples))[:_SCALED]]
-    with torch.no_grad():
-        export(judge, windows=windows(some, bundle.tokeniser, rng), out=draft / "encoder.onnx")
+    export_trained(
+        restore(start / "encoder.onnx"),
+        work / "encoder.safetensors",
+        examples=examples,
+        tokeniser=bundle.tokeniser,
+        out=draft / "encoder.onnx",
+    )
     return replace(bundle, encoder=(draft / "encoder.onnx").read_bytes())
 
 
@@ -241,7 +231,7 @@ def _seal(made: Bundle, work: Path, compared: Sequence[gate.Compared], counts: M
     card = made.card | {
         "adapted_from": made.name,
         **counts,
-        "encoder_run": (work / "encoder.done").read_text("utf-8").strip(),
+        "encoder_run": json.loads((work / "encoder.done").read_text("utf-8")),
         "compared": [asdict(each) for each in compared],
     }
     (draft / "card.json").write_text(json.dumps(card, ensure_ascii=False, indent=1) + "\n", "utf-8")

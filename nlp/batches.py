@@ -35,6 +35,8 @@ class Batch:
     """1, 0, or -1 where not labelled."""
     events: NDArray[np.float32]
     """-1 where not labelled."""
+    emotion: NDArray[np.int64]
+    """-1 where not labelled."""
     entity: NDArray[np.float32]
     weight: NDArray[np.float32]
 
@@ -42,11 +44,12 @@ class Batch:
 def pad(
     windows: Sequence[Window],
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32], NDArray[np.int64]]:
-    """Ids, mask, mentions and owner of some windows."""
+    """Ids, mask, mentions and owner of some windows; what is masked has id 0, whatever that is in the vocabulary."""
     length = max(len(w.ids) for w in windows)
-    ids = np.zeros((len(windows), length), np.int64)
+    ids, mask = np.zeros((2, len(windows), length), np.int64)
     for i, w in enumerate(windows):
         ids[i, : len(w.ids)] = w.ids
+        mask[i, : len(w.ids)] = 1
     names = [(i, spans) for i, w in enumerate(windows) for spans in w.spans]
     where = np.zeros((len(names), length), np.float32)
     for row, (_, spans) in enumerate(names):
@@ -54,7 +57,7 @@ def pad(
             where[row, start:end] = 1
     total = where.sum(1, keepdims=True)
     where /= np.maximum(total, 1)
-    return ids, (ids != 0).astype(np.int64), where, np.array([i for i, _ in names], np.int64)
+    return ids, mask, where, np.array([i for i, _ in names], np.int64)
 
 
 def chosen(train: Sequence[Example], shares: dict[str, float], rng: np.random.Generator) -> list[Example]:
@@ -130,6 +133,7 @@ def collate(examples: Sequence[Example], windows_: Sequence[Window]) -> Batch:
         stance=np.array([-1 if e.stance is None else e.stance for e in examples], np.int64),
         ad=np.array([-1 if e.ad is None else e.ad for e in examples], np.float32),
         events=events,
+        emotion=np.array([-1 if e.emotion is None else e.emotion for e in examples], np.int64),
         entity=np.array(kept, np.float32).reshape(-1, 3),
         weight=np.array([example.weight for example in examples], np.float32),
     )

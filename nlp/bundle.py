@@ -3,7 +3,8 @@
     manifest.json        format, name, version, size and SHA-256 of every other file
     encoder.onnx         the network and its weights, as ``nlp.export`` writes them
     tokenizer.json       its word pieces
-    wide.safetensors     the n-gram part
+    wide.safetensors     the n-gram part for posts about platforms
+    kinds.safetensors    the n-gram part for other kinds of text
     fusion.json          calibration and thresholds
     card.json, CARD.md   where it came from: data digests, settings, scores, weaknesses
 
@@ -29,7 +30,8 @@ from nlp.wide import Wide
 FORMAT = 2
 NAME = "yujing-bert"
 MANIFEST = "manifest.json"
-FILES = ("encoder.onnx", "tokenizer.json", "wide.safetensors", "fusion.json", "card.json", "CARD.md")
+TENSORS = ("wide.safetensors", "kinds.safetensors")
+FILES = ("encoder.onnx", "tokenizer.json", *TENSORS, "fusion.json", "card.json", "CARD.md")
 _MOST_BYTES = 2_000_000_000
 
 
@@ -43,6 +45,7 @@ class Bundle:
     """The content of ``encoder.onnx``."""
     tokeniser: Tokeniser
     wide: Wide
+    kinds: Wide
     fusion: Fusion
     card: dict[str, Any]
     described: str = ""
@@ -95,12 +98,6 @@ def _manifest(directory: Path) -> dict[str, Any]:
     return manifest
 
 
-def named(directory: Path) -> str:
-    """``name@version`` by the manifest alone; nothing else is read. Raises ``ModelError``."""
-    manifest = _manifest(directory)
-    return f"{manifest.get('name')}@{manifest.get('version')}"
-
-
 def _checked(directory: Path, name: str, entry: Any) -> bytes:
     path = directory / name
     try:
@@ -114,6 +111,12 @@ def _checked(directory: Path, name: str, entry: Any) -> bytes:
     if entry.get("sha256") != _digest(content):
         raise ModelError(f"模型文件 {path} 与清单的摘要不符,可能被改动过")
     return content
+
+
+def named(directory: Path) -> str:
+    """``name@version`` by the manifest alone; nothing else is read. Raises ``ModelError``."""
+    manifest = _manifest(directory)
+    return f"{manifest.get('name')}@{manifest.get('version')}"
 
 
 def open_bundle(directory: Path) -> Bundle:
@@ -133,6 +136,7 @@ def open_bundle(directory: Path) -> Bundle:
             encoder=content["encoder.onnx"],
             tokeniser=Tokeniser(content["tokenizer.json"].decode()),
             wide=Wide(**load(content["wide.safetensors"])),
+            kinds=Wide(**load(content["kinds.safetensors"])),
             fusion=Fusion.of(json.loads(content["fusion.json"])),
             card=json.loads(content["card.json"]),
             described=content["CARD.md"].decode(),

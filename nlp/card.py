@@ -21,8 +21,8 @@ WEAKNESSES = (
     "Companies that the text never names are judged by the post as a whole.",
     "Of a text longer than about 1,200 characters the first four windows and the last are read.",
     "The positive class is rare in finance posts; soft adverts and praise are confused.",
-    "News and stock-forum labels mean something else than ours; such texts are recognised and judged by heads of "
-    "their own, a wrong guess of the kind costs accuracy.",
+    "News, stock-forum and review labels mean something else than ours; such texts are recognised and judged by "
+    "heads of their own, a wrong guess of the kind costs accuracy.",
 )
 
 
@@ -32,7 +32,7 @@ def describe(
     base: str,
     chosen: Mapping[str, Any],
     parts: Split,
-    run: str,
+    run: Mapping[str, Any],
     scores: Mapping[str, Mapping[str, Scores]],
 ) -> dict[str, Any]:
     """The card as JSON values."""
@@ -41,7 +41,7 @@ def describe(
         "data_sha256": dict(data),
         "base_sha256": base,
         "settings": dict(chosen),
-        "encoder_run": run,
+        "encoder_run": dict(run),
         "posts": {
             name: dict(sorted(Counter(e.set for e in part).items()))
             for name, part in (("train", parts.train), ("tune", parts.tune), ("test", parts.test))
@@ -62,8 +62,29 @@ def markdown(card: Mapping[str, Any], scores: Mapping[str, Mapping[str, Scores]]
     )
     made += ["words cut by jieba.", "", *lines(scores), "", "## Weak spots", ""]
     made += [f"- {weakness}" for weakness in card["weaknesses"]]
-    made += ["", "## Where it came from", "", f"- fine-tuning: {card['encoder_run']}"]
+    run = card["encoder_run"]
+    made += ["", "## Learning curve", "", *curve(run), "", "## Where it came from", ""]
+    made.append(
+        f"- fine-tuning: {run['steps']} steps, {run['passes']} whole passes, {run['minutes']} minutes on the machine "
+        "it was made on"
+        if "steps" in run
+        else "- fine-tuning: not finished"
+    )
     made.append(f"- base encoder: sha256 `{card['base_sha256']}`")
     made += [f"- `{name}`: sha256 `{value}`" for name, value in card["data_sha256"].items()]
     made.append("- settings and all scores: `card.json`")
     return "\n".join(made) + "\n"
+
+
+def curve(run: Mapping[str, Any], points: int = 12) -> list[str]:
+    """Smoothed training losses at some points of the run, as a Markdown table."""
+    told = run.get("curve") or []
+    if not told:
+        return ["Too short a run for a curve."]
+    picked = [told[round(i * (len(told) - 1) / (points - 1))] for i in range(points)]
+    tasks = sorted({task for point in picked for task in point} - {"share"})
+    made = ["| done | " + " | ".join(tasks) + " |", "|---" * (1 + len(tasks)) + "|"]
+    for point in picked:
+        cells = [f"{point[task]:.3f}" if task in point else "–" for task in tasks]
+        made.append(f"| {point['share']:.0%} | " + " | ".join(cells) + " |")
+    return made

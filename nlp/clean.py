@@ -8,65 +8,24 @@ import unicodedata
 from functools import cache
 from importlib import resources
 
+from nlp.disguise import TONES, sounds, undisguised
+
 LINK = "网址"
 """What every link becomes; the encoder was pre-trained with this word."""
 
 _LINKS = re.compile(r"(?:https?://|www\.)[^\s\u3000-\u9fff\uff00-\uffef]+", re.IGNORECASE)
 _BLANK = re.compile(r"\s+")
+_ASTRAL = re.compile("[\U00010000-\U0001efff]")
 _REPEATED = re.compile(r"(.)\1{8,}", re.DOTALL)
-_TONED = "āáǎàēéěèīíǐìōóǒòūúǔùǖǘǚǜ"
-_PINYIN = re.compile(rf"(?<=[\u4e00-\u9fff])\((?=[a-zü]*[{_TONED}])[a-zü{_TONED}]{{1,6}}\)")
+_TONED = "".join(TONES.values())
+_OPEN, _CLOSE = "[(\\[{【〔]", "[)\\]}】〕]"
+_SOUND = f"([a-z{_TONED}]{{1,6}})[1-4]?{_CLOSE}"
+_BRACKETED = re.compile(f"{_OPEN}(?<=([\u4e00-\u9fff]).){_SOUND}(?:{_OPEN}{_SOUND})*")
+"""Latin letters in brackets after a character: its pinyin, perhaps more than once."""
+_EACH = re.compile(_OPEN + _SOUND)
+_PASSES = 4
+"""What one step undoes can bring to light what another does; more than two passes need a text made for it."""
 _REPOST = re.compile(r"//@[^:\s]{1,40}:|回复@[^:\s]{1,40}:|^\s*转发微博\W*")
-
-# Risk words that people split to escape a filter (reference: the traps of the crisis topics).
-_SPLIT = [
-    "非法集资",
-    "集资诈骗",
-    "庞氏骗局",
-    "高利贷",
-    "套路贷",
-    "砍头息",
-    "割韭菜",
-    "老赖",
-    "提现",
-    "跑路",
-    "爆雷",
-    "暴雷",
-    "诈骗",
-    "骗子",
-    "骗局",
-    "传销",
-    "兑付",
-    "逾期",
-    "催收",
-    "失联",
-    "崩盘",
-    "挤兑",
-    "维权",
-    "投诉",
-    "卷款",
-    "非吸",
-    "裁员",
-    "欠薪",
-    "宕机",
-    "泄露",
-    "盗刷",
-    "被骗",
-    "清盘",
-    "展期",
-]
-_GAP = r"[ .·*_\-|/×✕~丶、]{1,2}"
-_SPLIT_WORDS = re.compile("|".join(_GAP.join(map(re.escape, word)) for word in _SPLIT))
-_NOT_HAN = re.compile(r"[^\u4e00-\u9fff]+")
-
-_EVASIONS: tuple[tuple[re.Pattern[str], str], ...] = (
-    (re.compile(r"跑鹿|跑[ .]?lu(?![a-z])|pao ?路"), "跑路"),
-    (re.compile(r"暴[雷lL](?:ei)?(?![a-z])|爆lei|bao雷"), "爆雷"),
-    (re.compile(r"非[9久]吸"), "非吸"),
-    (re.compile(r"提[×✕xX*]{1,2}难"), "提现难"),
-    (re.compile(r"诈pian|zha骗|诈[×✕*]"), "诈骗"),
-    (re.compile(r"[pP]ian(?=子|局|钱)"), "骗"),
-)
 
 
 @cache
@@ -87,10 +46,13 @@ def _drops() -> dict[int, str]:
 
 
 @cache
-def _marks() -> re.Pattern[str]:
-    """Runs of three or more combining marks. Sorting such a run is what makes NFKC quadratic."""
+def _marks() -> tuple[re.Pattern[str], re.Pattern[str]]:
+    """Runs of three or more combining marks: of the basic plane (a fast class), and of all planes."""
     codes = [code for code in range(0x300, min(sys.maxunicode, 0x1F000)) if unicodedata.combining(chr(code))]
-    return re.compile(f"([{''.join(map(chr, codes))}]{{2}})[{''.join(map(chr, codes))}]+")
+    basic, all_planes = (
+        "".join(chr(code) for code in codes if code < most) for most in (0x10000, sys.maxunicode)
+    )
+    return re.compile(f"([{basic}]{{2}})[{basic}]+"), re.compile(f"([{all_planes}]{{2}})[{all_planes}]+")
 
 
 def simplify(text: str) -> str:
@@ -98,22 +60,43 @@ def simplify(text: str) -> str:
     return text.translate(_drops())
 
 
+def _composed(text: str) -> str:
+    """NFKC of the text without long runs of marks: sorting such a run is what makes NFKC quadratic."""
+    basic, all_planes = _marks()
+    pattern = all_planes if _ASTRAL.search(text) else basic
+    composed = simplify(unicodedata.normalize("NFKC", pattern.sub(r"\1", text)))
+    return pattern.sub(
+        r"\1", composed
+    )  # again: one character becomes several marks, or one between them went
+
+
+def _without_sound(found: re.Match[str]) -> str:
+    """What was written without pinyin at its front: that has a tone, or is how the character before sounds."""
+    written, heard = found[0], sounds().get(found[1], ())
+    for sound in _EACH.finditer(written):
+        if sound[1].isascii() and sound[1] not in heard:
+            return written[sound.start() :]
+    return ""
+
+
 def normalise(text: str) -> str:
     """The text as the model reads it; the same text always becomes the same, and twice the same as once.
 
     NFKC, links as 网址, white space folded (as the encoder was pre-trained), then what hostile spelling adds is
-    undone: invisible and traditional characters, pinyin in brackets, split or respelled risk words.
+    undone: invisible and traditional characters, pinyin in brackets, disguised risk words (``nlp.disguise``).
     Bounded time for any input; lone surrogates and control characters vanish.
     """
-    text = _marks().sub(r"\1", simplify(text))
-    text = simplify(unicodedata.normalize("NFKC", text))
-    text = _LINKS.sub(LINK, text)
-    text = _PINYIN.sub("", text)
-    text = _SPLIT_WORDS.sub(lambda found: _NOT_HAN.sub("", found[0]), text)
-    for pattern, plain in _EVASIONS:
-        text = pattern.sub(plain, text)
-    text = _REPEATED.sub(lambda found: found[1] * 8, text)
-    return _BLANK.sub(" ", text).strip()
+    text = _composed(text)
+    for _ in range(_PASSES):  # an invisible character may have stood between two that belong together
+        if unicodedata.is_normalized("NFKC", text):
+            break
+        text = _composed(text)
+    text = _BLANK.sub(" ", _LINKS.sub(LINK, text))
+    for _ in range(_PASSES):
+        before, text = text, undisguised(_BRACKETED.sub(_without_sound, text))
+        if text == before:
+            break
+    return _REPEATED.sub(lambda found: found[1] * 8, text).strip()
 
 
 def joined(title: str, text: str) -> str:

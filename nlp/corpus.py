@@ -11,6 +11,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,25 @@ import numpy as np
 
 from domain.errors import InputError
 from nlp.clean import clip, joined, normalise
-from nlp.labels import DOMAINS, EVENTS, SENTIMENTS, STANCES, TOPICS
+from nlp.labels import DOMAINS, EMOTIONS, EVENTS, SENTIMENTS, STANCES, TOPICS
 from nlp.minhash import PERMUTATIONS, shingles, signature
 
-LABELLED = ("finance_posts.labelled.train", "finance_posts.labelled.more.train", "authored_posts")
-OTHERS = ("finance_negative.train", "news_sentiment.train", "forum_sentiment.train", "crisis_events.train")
+READ_POSTS = "read_posts"
+"""Posts of the unlabelled corpus that were read and labelled for this project; only their hashes and labels ship."""
+UNLABELLED = "unlabelled"
+SHIPPED = ("authored_posts", "written_posts")
+"""Posts written for this project, all of them in ``nlp/corpora``."""
+LABELLED = ("finance_posts.labelled.train", "finance_posts.labelled.more.train", *SHIPPED, READ_POSTS)
+OTHERS = (
+    "finance_negative.train",
+    "news_sentiment.train",
+    "forum_sentiment.train",
+    "review_polarity.train",
+    "crisis_events.train",
+    "weibo_emotion.train",
+)
+AUXILIARY = ("crisis_events.train", "weibo_emotion.train")
+"""Sets that teach the encoder and measure nothing."""
 BANDS = 8
 LARGEST = 40
 """A larger cluster (one advert pasted everywhere) is always trained on: it would fill a held-out part."""
@@ -65,6 +80,7 @@ class Example:
     stance: int | None = None
     ad: bool | None = None
     events: tuple[int, ...] | None = None
+    emotion: int | None = None
     entities: tuple[tuple[str, tuple[bool, ...]], ...] = ()
     """Normalised name and the sentiments that the label leaves open for it."""
     group: str = ""
@@ -92,19 +108,48 @@ def rows(path: Path) -> Iterator[dict[str, Any]]:
         raise InputError(f"读不了 {path}:{error.strerror or error}") from error
 
 
+def shipped() -> Path:
+    """The folder of what was written or labelled for this project and comes with the package."""
+    return Path(str(resources.files("nlp") / "corpora"))
+
+
 def find(data: Path, name: str) -> Path:
-    """The file of a set in a folder. Raises ``InputError`` when it is missing."""
-    for ending in (".jsonl.gz", ".jsonl"):
-        if (path := data / f"{name}{ending}").is_file():
-            return path
+    """The file of a set, in a folder or among what ships. Raises ``InputError`` when it is missing."""
+    for folder in (data, shipped()):
+        for ending in (".jsonl.gz", ".jsonl"):
+            if (path := folder / f"{name}{ending}").is_file():
+                return path
     raise InputError(f"{data} 里没有 {name}.jsonl.gz")
 
 
 def read(data: Path, name: str) -> list[Example]:
     """One set as examples; texts that are empty after normalisation are left out."""
     make = _MAKERS[name.split(".", maxsplit=1)[0]]
-    made = [make(name, row) for row in rows(find(data, name))]
+    source = _read_posts(data) if name == READ_POSTS else rows(find(data, name))
+    made = [make(name, row) for row in source]
     return [example for example in made if example.text]
+
+
+def text_hash(text: str) -> str:
+    """By what a text of a corpus that may not be copied is known in the repository: SHA-256, hexadecimal."""
+    return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()
+
+
+def _read_posts(data: Path) -> Iterator[dict[str, Any]]:
+    """The labels of ``nlp/corpora/read_posts`` with the texts they belong to, found by hash in the unlabelled corpus.
+
+    Entities are stored as places [start, end) in the text, ``negative_about`` as numbers of entities.
+    """
+    labels = {row["sha256"]: row for row in rows(find(data, READ_POSTS))}
+    for row in rows(find(data, UNLABELLED)):
+        if row["source"].startswith("finance") and (label := labels.pop(text_hash(row["text"]), None)):
+            names = [row["text"][start:end] for start, end in label["entities"]]
+            yield label | {
+                "id": label["sha256"][:16],
+                "text": row["text"],
+                "entities": names,
+                "negative_about": [names[i] for i in label["negative_about"]],
+            }
 
 
 def _text(row: dict[str, Any]) -> str:
@@ -176,9 +221,26 @@ def _events(name: str, row: dict[str, Any]) -> Example:
     )
 
 
+def _reviews(name: str, row: dict[str, Any]) -> Example:
+    liked = only("positive" if row["positive"] else "negative")
+    return Example(
+        set=name, key=_key(row), text=_text(row), sentiment=liked, domain=DOMAINS.index("review"), row=row
+    )
+
+
+def _emotions(name: str, row: dict[str, Any]) -> Example:
+    return Example(
+        set=name, key=_key(row), text=_text(row), domain=-1, emotion=EMOTIONS.index(row["emotion"]), row=row
+    )
+
+
 _MAKERS = {
     "finance_posts": _project,
     "authored_posts": _project,
+    "written_posts": _project,
+    "read_posts": _project,
+    "review_polarity": _reviews,
+    "weibo_emotion": _emotions,
     "finance_negative": _accusations,
     "news_sentiment": _sentiment_only,
     "forum_sentiment": _sentiment_only,
@@ -241,7 +303,7 @@ def parted(examples: Sequence[Example], *, held_out: float) -> Split:
     for example, number in zip(examples, roots, strict=True):
         place = int(smallest[number][:8], 16) / 2**32 if sizes[number] <= LARGEST else 1.0
         part = "test" if place < held_out / 2 else "tune" if place < held_out else "train"
-        if part != "train" and example.set == "crisis_events.train":
+        if part != "train" and example.set in AUXILIARY:
             continue
         parts[part].append(example)
     return Split(**parts)

@@ -47,11 +47,10 @@ def feeds(windows: Sequence[Window]) -> dict[str, NDArray[Any]]:
     ids = np.array([w.ids for w in windows], np.int64)
     names = [(i, spans) for i, w in enumerate(windows) for spans in w.spans]
     mentions = np.zeros((len(names) + 2, ids.shape[1]), np.float32)
-    for row, (_, spans) in zip(mentions, names, strict=False):
+    for row, (_, spans) in enumerate(names):
         for start, end in spans:
-            row[start:end] = 1
-        if spans:
-            row /= row.sum()
+            mentions[row, start:end] = 1
+    mentions /= np.maximum(mentions.sum(1, keepdims=True), 1)
     return {"ids": ids, "mentions": mentions, "owner": np.array([*(i for i, _ in names), 0, 0], np.int64)}
 
 

@@ -8,44 +8,56 @@ from typing import Any
 import numpy as np
 
 from nlp.corpus import Example
-from nlp.labels import SENTIMENTS, STANCES, TOPICS
+from nlp.entities import EntityFinder
+from nlp.labels import DOMAINS, SENTIMENTS, TOPICS
 from nlp.lexicon import Lexicon
 from nlp.runtime import Item, Runtime
 from nlp.scores import Scores, Told, table
+from nlp.wide import COLUMNS
 
 MODEL, LINEAR, LEXICON = "yujing", "n-grams", "lexicon"
 
 
 def by_model(runtime: Runtime, examples: Sequence[Example]) -> list[Told]:
-    """The shipped model."""
-    items = [Item(text=e.text, entities=tuple(name for name, _ in e.entities)) for e in examples]
+    """The shipped model; of a text for which no company is given it finds them, as ``yujing analyze`` does."""
+    finder = EntityFinder()
     told: list[Told] = []
-    for start in range(0, len(items), 256):
-        told += [
-            Told(
-                sentiment=j.sentiment,
-                topics=j.decided,
-                stance=int(np.argmax(j.stance)),
-                ad=j.is_ad,
-                entities=j.entities,
+    for start in range(0, len(examples), 256):
+        part = examples[start : start + 256]
+        for example, j in zip(part, runtime.judge([_item(e, finder) for e in part]), strict=True):
+            told.append(
+                Told(
+                    sentiment=j.sentiment,
+                    topics=j.decided,
+                    topic_probabilities=j.topics,
+                    stance=int(np.argmax(j.stance)),
+                    ad=j.is_ad,
+                    entities=j.entities if example.entities else (),
+                )
             )
-            for j in runtime.judge(items[start : start + 256])
-        ]
     return told
 
 
+def _item(example: Example, finder: EntityFinder) -> Item:
+    if example.entities:
+        return Item(text=example.text, entities=tuple(name for name, _ in example.entities))
+    return Item(text=example.text, entities=tuple(finder.find(example.text)), found=True)
+
+
 def by_grams(runtime: Runtime, examples: Sequence[Example]) -> list[Told]:
-    """The n-gram part alone: a linear model over character 1–4-grams; companies get the post's sentiment."""
-    s, t = len(SENTIMENTS), len(SENTIMENTS) + len(TOPICS)
+    """The n-gram part alone: a linear model over character 1–4-grams, told which kind of text it reads; companies
+    get the post's sentiment."""
     told = []
-    for row, example in zip(runtime.wide.logits([e.text for e in examples]), examples, strict=True):
+    for row, example in zip(runtime.grams([e.text for e in examples]), examples, strict=True):
+        own = COLUMNS["sentiment"] if example.domain <= 0 else COLUMNS[DOMAINS[example.domain]]
+        sentiment = row[own].tolist()
         told.append(
             Told(
-                sentiment=row[:s].tolist(),
-                topics=[k for k in range(len(TOPICS)) if row[s + k] > np.log(0.3 / 0.7)],
-                stance=int(row[t + 1 : t + 1 + len(STANCES)].argmax()),
-                ad=bool(row[t] > 0),
-                entities=[row[:s].tolist()] * len(example.entities),
+                sentiment=sentiment,
+                topics=np.flatnonzero(row[COLUMNS["topics"]] > np.log(0.3 / 0.7)).tolist(),
+                stance=int(row[COLUMNS["stance"]].argmax()),
+                ad=bool(row[COLUMNS["ad"]][0] > 0),
+                entities=[sentiment] * len(example.entities),
             )
         )
     return told

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import copy
 import json
+import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -25,13 +26,18 @@ import onnx
 import torch
 from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, helper, numpy_helper
+from safetensors.torch import load_file
 from torch import Tensor, nn
-from transformers import AttentionInterface, AutoConfig
+from transformers import AttentionInterface, AutoConfig, BertConfig
 
+from nlp.batches import windows
+from nlp.corpus import Example
 from nlp.encoder import INPUTS, OUTPUTS, Encoder, feeds
 from nlp.model import Judge
-from nlp.tokens import Window
+from nlp.tokens import Tokeniser, Window
 
+CALIBRATING = 300
+"""Posts from which the scales of inputs are taken."""
 LEAST = 64
 """Rows and columns from which on a weight is worth 8 bits."""
 TABLE = 1000
@@ -64,7 +70,7 @@ class _Inference(nn.Module):
 
 
 def _attend(
-    module: nn.Module, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, **settings: Any
+    _module: nn.Module, query: Tensor, key: Tensor, value: Tensor, _mask: Tensor | None, **settings: Any
 ) -> tuple[Tensor, None]:
     """Attention without a mask; ``transformers`` calls it by the name under which it is registered."""
     weights = (query @ key.transpose(2, 3) * settings["scaling"]).softmax(-1)
@@ -76,10 +82,23 @@ def export(judge: Judge, *, windows: Sequence[Window], out: Path) -> None:
     model = _traced(judge)
     _keep(model, judge)
     _quantise(model, _ranges(model, windows))
-    out.write_bytes(model.SerializeToString())
+    out.write_bytes(model.SerializeToString(deterministic=True))
+
+
+def export_trained(
+    judge: Judge, trained: Path, *, examples: Sequence[Example], tokeniser: Tokeniser, out: Path
+) -> None:
+    """Write ``judge`` with the tensors of the safetensors file ``trained``; input scales from some ``examples``."""
+    judge.load_state_dict(load_file(trained))
+    rng = np.random.default_rng(0)
+    seen = [examples[i] for i in rng.permutation(len(examples))[:CALIBRATING]]
+    export(judge, windows=windows(seen, tokeniser, rng), out=out)
 
 
 def _traced(judge: Judge) -> ModelProto:
+    logging.getLogger("torch.onnx").setLevel(
+        logging.ERROR
+    )  # torchvision, which it misses, is not needed here
     own = copy.deepcopy(judge).float().eval()
     for name, part in list(own.named_children()):
         if type(part) is nn.Linear:
@@ -107,7 +126,9 @@ def _traced(judge: Judge) -> ModelProto:
         tensor.name = tensor.name.removeprefix("judge.")
     for node in model.graph.node:
         node.input[:] = [name.removeprefix("judge.") for name in node.input]
-    del model.graph.value_info[:]
+        node.ClearField("metadata_props")  # where the line of Python stands on this machine
+    for field in ("value_info", "metadata_props"):
+        model.graph.ClearField(field)
     return model
 
 
@@ -140,6 +161,8 @@ def _weights(model: ModelProto) -> dict[str, tuple[NodeProto, str]]:
 def _ranges(model: ModelProto, windows: Sequence[Window]) -> dict[str, tuple[float, float]]:
     """Lowest and highest value that matters, of every input of a large linear layer."""
     watched = sorted({node.input[0] for node, _ in _weights(model).values()})
+    if not watched:
+        return {}
     seen = ModelProto()
     seen.CopyFrom(model)
     seen.graph.output.extend(helper.make_empty_tensor_value_info(name) for name in watched)
@@ -262,6 +285,7 @@ def restore(path: Path, *, dropout: float = 0.1) -> Judge:
     """The judge that was exported, its weights as exact as 8 bits are, to be trained further."""
     settings = json.loads({p.key: p.value for p in onnx.load_model(path).metadata_props}["config"])
     config = AutoConfig.for_model(settings.pop("model_type"), **settings)
+    assert isinstance(config, BertConfig)
     judge = Judge(config, dropout=dropout)
     values = {name: torch.from_numpy(value) for name, value in state(path).items()}
     judge.load_state_dict({name: values[name] for name in judge.state_dict()})

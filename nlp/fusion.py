@@ -14,23 +14,41 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nlp.encoder import softmax
+from nlp.labels import DOMAINS
+from nlp.wide import COLUMNS
 
 Array = NDArray[np.float32]
+
+UNNAMED, FOUND, GIVEN = 0, 1, 2
+"""What is known of the companies that a text is about."""
+
+
+def reach(characters: NDArray[np.integer]) -> Array:
+    """How long texts are, from −1 (25 characters or fewer) over 0 (100) to 1 (400 or more)."""
+    scaled: Array = np.log(np.maximum(characters, 1) / 100) / np.log(4)
+    return np.clip(scaled, -1, 1).astype(np.float32)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Mix:
-    """encoder · logits + grams · n-gram logits + bias."""
+    """(encoder + encoder_long · r) · logits + (grams + grams_long · r) · n-gram logits + bias.
+
+    r is the text's ``reach``: a long text holds more n-grams that speak for themselves, in a short one the wording
+    decides, so neither source is to be believed alike everywhere.
+    """
 
     encoder: float = 1.0
     grams: float = 0.0
+    encoder_long: float = 0.0
+    grams_long: float = 0.0
     bias: tuple[float, ...] = ()
 
-    def __call__(self, encoder: Array, grams: Array) -> Array:
-        """Calibrated logits."""
+    def __call__(self, encoder: Array, grams: Array, length: Array | float = 0.0) -> Array:
+        """Calibrated logits. ``length``: the ``reach`` of the text, or of each as a column."""
+        r = np.asarray(length, np.float32)
         return (
-            np.float32(self.encoder) * encoder
-            + np.float32(self.grams) * grams
+            (np.float32(self.encoder) + np.float32(self.encoder_long) * r) * encoder
+            + (np.float32(self.grams) + np.float32(self.grams_long) * r) * grams
             + np.array(self.bias, np.float32)
         )
 
@@ -49,45 +67,46 @@ class Fusion:
     """A company among several, the same."""
     thresholds: tuple[float, ...]
     """Of each topic."""
+    others: tuple[Mix, ...]
+    """Sentiment of the other kinds of text."""
+    kind: Mix
+    """Which kind of text it is."""
     ad_threshold: float = 0.5
-    others: tuple[float, float] = (1.0, 1.0)
-    """Weight of the encoder's logits for news and forum texts."""
-    gate: tuple[float, ...] = (0.0, 0.0, 0.0)
-    """Added to the logits of the kind of text (finance, news, forum); −inf shuts a kind out."""
+    found: float = 0.0
+    """Added to the logit of a post about platforms when the text itself was found to name a company."""
 
     @classmethod
     def of(cls, values: dict[str, Any]) -> Fusion:
         """From JSON values. Raises ``KeyError`` or ``TypeError`` when they are not of this shape."""
-        mixes = {
-            name: Mix(**values[name]) for name in ("sentiment", "topics", "stance", "ad", "alone", "among")
-        }
-        news, forum = map(float, values["others"])
+        single = ("sentiment", "topics", "stance", "ad", "alone", "among", "kind")
         return cls(
-            sentiment=mixes["sentiment"],
-            topics=mixes["topics"],
-            stance=mixes["stance"],
-            ad=mixes["ad"],
-            alone=mixes["alone"],
-            among=mixes["among"],
+            **{name: Mix(**values[name]) for name in single},
+            others=tuple(Mix(**each) for each in values["others"]),
             thresholds=tuple(map(float, values["thresholds"])),
             ad_threshold=float(values["ad_threshold"]),
-            others=(news, forum),
-            gate=tuple(map(float, values["gate"])),
+            found=float(values["found"]),
         )
 
     def values(self) -> dict[str, Any]:
         """As JSON values."""
         return asdict(self)
 
-    def sentiments(self, encoder: Array, domain: Array, grams: Array, named: NDArray[np.bool_]) -> Array:
+    def sentiments(
+        self, encoder: Array, domain: Array, wide: Array, named: NDArray[np.int64], length: Array
+    ) -> Array:
         """Probabilities, posts × sentiments: each kind of text by its own head, weighed by how likely it is.
 
-        A text that names a company to be judged (``named``) is of the first kind, whatever it looks like.
+        ``wide`` holds all columns of the n-grams, ``length`` the ``reach`` of each text. ``named`` is ``UNNAMED``,
+        ``FOUND`` (a company was found in the text) or ``GIVEN`` (it is known to be about a company: a post about
+        platforms, whatever it looks like).
         """
-        own = [softmax(self.sentiment(encoder[:, 0], grams))]
-        own += [softmax(np.float32(k) * encoder[:, 1 + i]) for i, k in enumerate(self.others)]
-        kind = softmax(domain + np.array(self.gate, np.float32))
-        kind[named] = np.eye(kind.shape[1], dtype=np.float32)[0]
+        own = [softmax(self.sentiment(encoder[:, 0], wide[:, COLUMNS["sentiment"]], length[:, None]))]
+        for k, (name, mix) in enumerate(zip(DOMAINS[1:], self.others, strict=True), 1):
+            own.append(softmax(mix(encoder[:, k], wide[:, COLUMNS[name]])))
+        kind = self.kind(domain, wide[:, COLUMNS["domain"]])
+        kind[named == FOUND, 0] += np.float32(self.found)
+        kind = softmax(kind)
+        kind[named == GIVEN] = np.eye(kind.shape[1], dtype=np.float32)[0]
         mixed: Array = (np.stack(own, 1) * kind[:, :, None]).sum(1)
         return mixed
 

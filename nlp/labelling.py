@@ -20,7 +20,7 @@ from nlp.fusion import sigmoid
 from nlp.labels import SENTIMENTS
 from nlp.minhash import shingles, similarity
 from nlp.runtime import Judgement
-from nlp.terms import idf
+from nlp.terms import rarity
 from nlp.wide import LONGEST, Wide, grams
 
 DOUBT, DISPUTE, NOVEL, BLIND = "拿不准", "两部分意见不同", "新词", "抽查"
@@ -107,7 +107,7 @@ class NewWords:
 
 def _plain(word: str) -> bool:
     """A word of Chinese characters, no number, and none that everybody uses every day."""
-    return bool(_HAN.fullmatch(word)) and idf().get(word, _RARE) >= _RARE
+    return bool(_HAN.fullmatch(word)) and rarity(word, _RARE) >= _RARE
 
 
 def choose(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -18,7 +19,8 @@ from torch.nn import functional
 from nlp.batches import Batch, one_pass
 from nlp.corpus import LABELLED, Example
 from nlp.labels import TOPICS
-from nlp.model import Judge, from_pretrained
+from nlp.model import Judge
+from nlp.precision import device, mixed
 from nlp.tokens import Tokeniser
 
 SAVE_EVERY_S = 90
@@ -56,6 +58,10 @@ class Recipe:
     focus: dict[str, float] = field(default_factory=dict)
     passes: float = 12
     """Passes at most; the budget may end it earlier."""
+    accumulate: int = 1
+    """Batches whose gradients make one step: for a large encoder on a small GPU."""
+    precision: str = "auto"
+    """``fp32``, ``bf16``, or ``auto``: bf16 where the machine multiplies it faster (``nlp.precision``)."""
     seed: int = 7
     threads: int = 2
 
@@ -105,6 +111,8 @@ def losses(
             out["events"][marked], batch["events"][marked], reduction="none"
         )
         result["events"] = each.sum(-1).mean()
+    if (felt := batch["emotion"] >= 0).any():
+        result["emotion"] = functional.cross_entropy(out["emotion"][felt], batch["emotion"][felt])
     if len(batch["entity"]):
         each = marginal(out["entity"], batch["entity"]) * weight[batch["owner"]]
         result["entity"] = each.mean()
@@ -119,10 +127,11 @@ def tensors(batch: Batch) -> dict[str, Tensor]:
 class Fitting:
     """Encoder, optimiser and average under training; everything of it goes into a checkpoint."""
 
-    def __init__(self, base: Path, recipe: Recipe, begin: Callable[[], Judge] | None = None) -> None:
+    def __init__(self, begin: Callable[[], Judge], recipe: Recipe) -> None:
         torch.manual_seed(recipe.seed)
         self.recipe = recipe
-        self.judge: Judge = begin() if begin else from_pretrained(base, dropout=recipe.dropout)
+        self.device = device()
+        self.judge: Judge = begin().to(self.device)
         self.mean = {k: v.detach().clone() for k, v in self.judge.state_dict().items()}
         self.optimiser = torch.optim.AdamW(self._groups(), betas=(0.9, 0.98), eps=1e-6, fused=True)
         self.step = self.turn = self.done = 0
@@ -130,6 +139,8 @@ class Fitting:
         self.spent = 0.0
         """Seconds of training in all runs."""
         self.progress = 0.0
+        self.curve: list[dict[str, float]] = []
+        """Share of the run done and the smoothed loss of each task, now and then."""
 
     def _groups(self) -> list[dict[str, Any]]:
         groups: dict[tuple[float, float], list[Tensor]] = {}
@@ -142,23 +153,32 @@ class Fitting:
             for (rate, decay), ps in groups.items()
         ]
 
-    def learn(self, batch: dict[str, Tensor], rare: Tensor) -> dict[str, float]:
-        """One step; returns the loss of each task."""
+    def learn(self, batches: Sequence[dict[str, Tensor]], rare: Tensor) -> dict[str, float]:
+        """One step on the gradients of some batches together; returns the mean loss of each task."""
         factor = min(1.0, (self.progress + 0.002) / self.recipe.warmup) * max(0.02, 1 - self.progress)
         for group in self.optimiser.param_groups:
             group["lr"] = group["peak"] * factor
         self.judge.train()
-        out = self.judge(batch["ids"], batch["mask"], batch["mentions"], batch["owner"])
-        each = losses(out, batch, self.recipe, rare)
-        total = torch.stack([self.recipe.losses[name] * loss for name, loss in each.items()]).sum()
-        total.backward()  # type: ignore[no-untyped-call]
+        seen: dict[str, list[float]] = {}
+        for batch in batches:
+            for name, loss in self._backward(batch, rare, len(batches)).items():
+                seen.setdefault(name, []).append(loss.item())
         torch.nn.utils.clip_grad_norm_(self.judge.parameters(), 1.0)
         self.optimiser.step()
         self.optimiser.zero_grad(set_to_none=True)
         self.step += 1
         if self.step % AVERAGE_EVERY == 0:
             self._average()
-        return {name: loss.item() for name, loss in each.items()}
+        return {name: float(np.mean(each)) for name, each in seen.items()}
+
+    def _backward(self, batch: dict[str, Tensor], rare: Tensor, parts: int) -> dict[str, Tensor]:
+        batch = {name: value.to(self.device) for name, value in batch.items()}
+        with mixed(self.recipe.precision, self.device):
+            out = self.judge(batch["ids"], batch["mask"], batch["mentions"], batch["owner"])
+        each = losses({k: v.float() for k, v in out.items()}, batch, self.recipe, rare.to(self.device))
+        total = torch.stack([self.recipe.losses[name] * loss for name, loss in each.items()]).sum() / parts
+        total.backward()  # type: ignore[no-untyped-call]
+        return each
 
     @torch.no_grad()
     def _average(self) -> None:
@@ -176,6 +196,7 @@ class Fitting:
             "mean": self.mean,
             "optimiser": self.optimiser.state_dict(),
             "numbers": [self.step, self.turn, self.done, self.spent],
+            "curve": self.curve,
             "random": torch.get_rng_state(),
             "recipe": repr(asdict(self.recipe)),
         }
@@ -196,6 +217,7 @@ class Fitting:
         self.mean = state["mean"]
         self.optimiser.load_state_dict(state["optimiser"])
         self.step, self.turn, self.done, self.spent = state["numbers"]
+        self.curve = state["curve"]
         torch.set_rng_state(state["random"])
         return True
 
@@ -225,26 +247,29 @@ class Course:
 
     def read(self, batches: Sequence[Batch], rare: Tensor, *, focused: bool) -> None:
         """One pass, from where the checkpoint left it; ends early with the budget and when the focus begins."""
-        for number in range(self.fitting.done, len(batches)):
+        together = self._recipe.accumulate
+        for number in range(self.fitting.done, len(batches), together):
             if self.look(number / len(batches)) != focused:
                 break
-            self._step(batches[number], rare)
+            self._step(batches[number : number + together], rare)
             if self.over:
                 return
         self.fitting.turn, self.fitting.done = self.fitting.turn + 1, 0
 
-    def _step(self, batch: Batch, rare: Tensor) -> None:
-        for name, loss in self.fitting.learn(tensors(batch), rare).items():
+    def _step(self, batches: Sequence[Batch], rare: Tensor) -> None:
+        for name, loss in self.fitting.learn([tensors(batch) for batch in batches], rare).items():
             self._smooth[name] = 0.98 * self._smooth.get(name, loss) + 0.02 * loss
-        self.fitting.done += 1
+        self.fitting.done += len(batches)
         now = time.monotonic()
         self.fitting.spent = self._before + now - self._started
-        self._tokens += int(batch.mask.sum())
+        self._tokens += sum(int(batch.mask.sum()) for batch in batches)
         if now - self._saved > SAVE_EVERY_S:
             self.fitting.save(self._work)
             self._saved = now
         if self.fitting.step % SAY_EVERY == 0:
             self._say(self._line(self._tokens / (now - self._started)))
+            rounded = {name: round(loss, 4) for name, loss in self._smooth.items()}
+            self.fitting.curve.append({"share": round(self.fitting.progress, 4), **rounded})
 
     def _line(self, speed: float) -> str:
         left = math.ceil(self._budget * (1 - self.fitting.progress) / 60)
@@ -256,26 +281,23 @@ class Course:
 def fit(
     train: Sequence[Example],
     *,
-    base: Path,
+    begin: Callable[[], Judge],
+    tokeniser: Tokeniser,
     work: Path,
     recipe: Recipe,
     budget_min: float,
     say: Callable[[str], None],
-    begin: Callable[[], Judge] | None = None,
-    tokeniser: Tokeniser | None = None,
 ) -> None:
     """Fine-tune until the budget or the passes are used up; killed at any point, the next call goes on.
 
     The learning rate follows the share of the budget spent (or of the passes read, when that is larger), so a slow
     machine gets fewer passes and a complete schedule. Leaves ``encoder.safetensors`` (the averaged weights) in
-    ``work`` from the first minutes on. ``begin`` and ``tokeniser`` are a network in hand to start from and its
-    pieces; without them both are those of ``base``.
+    ``work`` from the first minutes on. ``begin`` makes the network to start from.
     """
     torch.set_num_threads(recipe.threads)
-    fitting = Fitting(base, recipe, begin)
+    fitting = Fitting(begin, recipe)
     if fitting.resume(work):
         say(f"接着第 {fitting.step} 步训练(已用 {fitting.spent / 60:.1f} 分钟)")
-    tokeniser = tokeniser or Tokeniser(base / "vocab.txt")
     rare = rarity(train, recipe.rarest)
     course = Course(fitting, work=work, recipe=recipe, budget=budget_min * 60, say=say)
     while not course.over:
@@ -290,4 +312,10 @@ def fit(
         )
         course.read(list(batches), rare, focused=focused)
     fitting.save(work)
-    (work / "encoder.done").write_text(f"{fitting.step} steps, {fitting.spent / 60:.1f} min\n", "utf-8")
+    told = {
+        "steps": fitting.step,
+        "passes": fitting.turn,
+        "minutes": round(fitting.spent / 60, 1),
+        "curve": fitting.curve,
+    }
+    (work / "encoder.done").write_text(json.dumps(told) + "\n", "utf-8")

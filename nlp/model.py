@@ -8,10 +8,16 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
+import transformers
 from torch import Tensor, nn
-from transformers import BertConfig, BertModel
+from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedConfig
 
-from nlp.labels import DOMAINS, EVENTS, SENTIMENTS, STANCES, TOPICS
+from domain.errors import ModelError
+from nlp.labels import DOMAINS, EMOTIONS, EVENTS, SENTIMENTS, STANCES, TOPICS
+from nlp.tokens import Tokeniser
+
+FAMILIES = ("bert", "roberta", "electra", "ernie")
+"""Architectures that may be the encoder, as ``model_type`` in their config.json."""
 
 
 class Judge(nn.Module):
@@ -19,24 +25,27 @@ class Judge(nn.Module):
 
     The post is summed up by [CLS] and the mean of its pieces; each topic looks at the pieces through an attention
     of its own (Mullenbach et al. 2018, "Explainable prediction of medical codes"), so that a rare topic is not
-    drowned by what the rest of the post is about; a company is judged by the mean of its mentions beside the post.
+    drowned by what the rest of the post is about; a company is judged by the mean of its mentions, by what these
+    look at in the text, and beside the post.
     """
 
-    def __init__(self, config: BertConfig, *, dropout: float = 0.1) -> None:
+    def __init__(self, config: PreTrainedConfig, *, dropout: float = 0.1) -> None:
         super().__init__()
         size = config.hidden_size
-        self.bert = BertModel(config, add_pooling_layer=False)
+        self.bert = AutoModel.from_config(config, **_without_pooler(config))  # type: ignore[no-untyped-call]
         self.pool = nn.Linear(2 * size, size)
         self.sentiment = nn.Linear(size, len(DOMAINS) * len(SENTIMENTS))
         self.domain = nn.Linear(size, len(DOMAINS))
         self.stance = nn.Linear(size, len(STANCES))
         self.ad = nn.Linear(size, 1)
         self.events = nn.Linear(size, len(EVENTS))
+        self.emotion = nn.Linear(size, len(EMOTIONS))
         self.topic_query = nn.Linear(size, len(TOPICS), bias=False)
         self.topic_out = nn.Linear(size, len(TOPICS))
         self.topic_post = nn.Linear(size, len(TOPICS), bias=False)
         self.absent = nn.Parameter(torch.zeros(size))
-        self.mention = nn.Linear(2 * size, size)
+        self.look = nn.Linear(size, size, bias=False)
+        self.mention = nn.Linear(3 * size, size)
         self.entity = nn.Linear(size, len(SENTIMENTS))
         self.drop = nn.Dropout(dropout)
 
@@ -59,19 +68,51 @@ class Judge(nn.Module):
             "stance": self.stance(post),
             "ad": self.ad(post).squeeze(-1),
             "events": self.events(post),
+            "emotion": self.emotion(post),
             "topics": topics,
         }
         named = torch.einsum("nl,nlh->nh", mentions, hidden[owner])
         named = named + (mentions.sum(1, keepdim=True) == 0) * self.absent
-        joint = self.drop(nn.functional.gelu(self.mention(torch.cat([named, post[owner]], -1))))
+        looks = torch.einsum("nh,nlh->nl", self.look(named), hidden[owner]) / hidden.shape[-1] ** 0.5
+        around = looks.masked_fill(mask[owner] == 0, -1e4).softmax(1)
+        near = torch.einsum("nl,nlh->nh", around, hidden[owner])
+        joint = self.drop(nn.functional.gelu(self.mention(torch.cat([named, near, post[owner]], -1))))
         result["entity"] = self.entity(joint)
         return result
 
 
-def from_pretrained(base: Path, *, dropout: float = 0.1) -> Judge:
-    """A judge whose encoder starts from a Hugging Face folder; the heads start at random."""
-    config = BertConfig.from_pretrained(base)
-    config.hidden_dropout_prob = dropout
-    judge = Judge(config, dropout=dropout)
-    judge.bert = BertModel.from_pretrained(base, config=config, add_pooling_layer=False)
+def _without_pooler(config: PreTrainedConfig) -> dict[str, bool]:
+    """ELECTRA has no pooler that could be left out."""
+    return {} if config.model_type == "electra" else {"add_pooling_layer": False}
+
+
+def from_pretrained(base: str | Path, *, dropout: float = 0.1) -> Judge:
+    """A judge whose encoder starts from a Hugging Face folder or hub id; the heads start at random.
+
+    Any encoder of the BERT family will do: BERT (RoBERTa-wwm, MacBERT), RoBERTa, ELECTRA, ERNIE.
+    Raises ``ModelError`` when there is none or it is of another kind.
+    """
+    # That the heads of masked-word guessing are not used, and a bar for a file of 20 MB, are not the user's business.
+    transformers.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    transformers.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    try:
+        config = AutoConfig.from_pretrained(base)
+        if config.model_type not in FAMILIES:
+            raise ModelError(f"{base} 是 {config.model_type}，只支持 {'、'.join(FAMILIES)}")
+        config.hidden_dropout_prob = dropout
+        judge = Judge(config, dropout=dropout)
+        judge.bert = AutoModel.from_pretrained(
+            base, config=config, dtype=torch.float32, **_without_pooler(config)
+        )
+    except (OSError, ValueError, KeyError) as error:
+        raise ModelError(f"预训练编码器 {base} 读不了：{' '.join(str(error).split())[:300]}") from error
     return judge
+
+
+def tokeniser_of(base: str | Path) -> Tokeniser:
+    """The tokeniser that belongs to a pre-trained encoder, a folder or hub id. Raises ``ModelError``."""
+    try:
+        own = AutoTokenizer.from_pretrained(base, use_fast=True)
+        return Tokeniser(own.backend_tokenizer.to_str())
+    except (OSError, ValueError, KeyError, AttributeError) as error:
+        raise ModelError(f"{base} 的词表读不了：{' '.join(str(error).split())[:300]}") from error

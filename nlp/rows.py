@@ -6,6 +6,7 @@ import json
 import math
 import re
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, BinaryIO
@@ -18,8 +19,12 @@ from nlp.labels import SENTIMENTS
 from nlp.runtime import Item, Judgement, Runtime
 from nlp.terms import Terms
 
-CHUNK = 256
-"""Rows judged together; what is in memory at one time."""
+CHUNK = 512
+"""Rows read at one time; what is in memory."""
+PART = 128
+"""Rows judged together. While the network reads one part, another is taken apart or written down."""
+PARTS = 3
+"""Parts on the way at one time."""
 CHUNK_BYTES = 4_000_000
 LONGEST_LINE = 64_000_000
 """Bytes of one line; a longer one is a bad row."""
@@ -113,8 +118,15 @@ def analyze_rows(
 ) -> Iterator[dict[str, Any]]:
     """Judge rows in chunks. A bad row becomes ``{"id", "error"}`` and the run goes on; blank lines are skipped."""
     finder = finder or EntityFinder()
-    for chunk in _chunks(rows):
-        yield from _chunk(chunk, runtime, terms, finder)
+
+    def answers(part: list[bytes | str]) -> list[dict[str, Any]]:
+        return list(_part(part, runtime, terms, finder))
+
+    with ThreadPoolExecutor(PARTS, thread_name_prefix="rows") as pool:
+        for chunk in _chunks(rows):
+            parts = [chunk[start : start + PART] for start in range(0, len(chunk), PART)]
+            for made in pool.map(answers, parts) if len(parts) > 1 else map(answers, parts):
+                yield from made
 
 
 def _chunks(rows: Iterable[bytes | str]) -> Iterator[list[bytes | str]]:
@@ -129,19 +141,18 @@ def _chunks(rows: Iterable[bytes | str]) -> Iterator[list[bytes | str]]:
         yield chunk
 
 
-def _chunk(
-    chunk: list[bytes | str], runtime: Runtime, terms: Terms, finder: EntityFinder
+def _part(
+    part: list[bytes | str], runtime: Runtime, terms: Terms, finder: EntityFinder
 ) -> Iterator[dict[str, Any]]:
     parsed: list[Row | BadRow] = []
-    for line in chunk:
+    for line in part:
         try:
             row = parse(line)
             if not row.given:
                 item = row.item
                 found = finder.find(f"{item.title}\n{item.text}")
-                row = Row(
-                    id=row.id, item=Item(text=item.text, title=item.title, entities=tuple(found)), given=False
-                )
+                named = Item(text=item.text, title=item.title, entities=tuple(found), found=True)
+                row = Row(id=row.id, item=named, given=False)
             parsed.append(row)
         except BadRow as bad:
             parsed.append(bad)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import islice
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,9 +17,10 @@ from numpy.typing import NDArray
 from nlp.bundle import Bundle, open_bundle
 from nlp.clean import clip, joined, normalise
 from nlp.encoder import Encoder, softmax
-from nlp.fusion import sigmoid
+from nlp.fusion import FOUND, GIVEN, UNNAMED, reach, sigmoid
 from nlp.labels import SENTIMENTS, STANCES, TOPICS
 from nlp.tokens import WINDOW, Pieces, Window, mentions, window
+from nlp.wide import COLUMNS, side_by_side
 
 MOST_WINDOWS = 5
 """Windows of one text that are read: the first four and the last."""
@@ -25,6 +28,11 @@ MOST_NAMES = 64
 """Different names of one text that are judged by their own mentions; further ones by the post."""
 BATCH_TOKENS = 1024
 """Word pieces computed at once: what stays in the cache of a core."""
+
+REMEMBERED = 2_000
+"""Judgements kept in case the same text comes again."""
+LONGEST_REMEMBERED = 1_000
+"""Characters of such a text."""
 
 Array = NDArray[np.float32]
 Floats = NDArray[np.floating]
@@ -37,6 +45,8 @@ class Item:
     text: str
     title: str = ""
     entities: tuple[str, ...] = ()
+    found: bool = False
+    """The entities were found in the text by us; whoever asks did not name them."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -82,6 +92,32 @@ class Logits:
 _CERTAIN = (0.0005, 0.999, 0.0005)
 
 
+Asked = tuple[str, tuple[str, ...]]
+"""What the model reads of an item: text and names, normalised."""
+Key = tuple[str, tuple[str, ...], int]
+"""The same, and what is known of whom it is about (``nlp.fusion.GIVEN`` …)."""
+
+
+class _Recent:
+    """The last judgements: the same words are often posted again and again. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._made: dict[Key, Judgement] = {}
+
+    def known(self, keys: Iterable[Key]) -> dict[Key, Judgement]:
+        """What is remembered of these."""
+        with self._lock:
+            return {key: self._made[key] for key in keys if key in self._made}
+
+    def add(self, made: Mapping[Key, Judgement]) -> None:
+        """Remember, and forget the oldest."""
+        with self._lock:
+            self._made |= {key: each for key, each in made.items() if len(key[0]) <= LONGEST_REMEMBERED}
+            for key in list(islice(self._made, max(0, len(self._made) - REMEMBERED))):
+                del self._made[key]
+
+
 class Runtime:
     """A loaded model. Thread-safe: threads share one pool of as many workers as there are cores."""
 
@@ -90,10 +126,12 @@ class Runtime:
     ) -> None:
         self.name = bundle.name
         self.wide = bundle.wide
+        self._kinds = bundle.kinds
         self.fusion = bundle.fusion
         self._encoder = Encoder(bundle.encoder)
         self._tokeniser = bundle.tokeniser
         self._batch_tokens = batch_tokens
+        self._recent = _Recent()
         self._pool = ThreadPoolExecutor(workers or _cores(), thread_name_prefix="network")
 
     @classmethod
@@ -102,23 +140,31 @@ class Runtime:
         return cls(open_bundle(directory))
 
     def judge(self, items: Sequence[Item], *, finance: bool = False) -> list[Judgement]:
-        """Judgements in the order of the items; exact repeats are computed once.
+        """Judgements in the order of the items; exact repeats are computed once, and recent ones not again.
 
         ``finance``: all of them are known to be about the platforms, as those of watched sources are. Otherwise a
-        text that names no company may be recognised as news or stock-forum talk and judged as such.
+        text for which no company was given may be recognised as news, stock-forum talk or a review of a purchase,
+        and is judged as such.
         """
-        read = {item: _key(item) for item in dict.fromkeys(items)}
-        distinct = [key for key in dict.fromkeys(read.values()) if key[0]]
-        made = dict(zip(distinct, self._decide(distinct, self.logits(distinct), finance), strict=True))
+        read = {item: _key(item, finance) for item in dict.fromkeys(items)}
         keys = [read[item] for item in items]
+        made = self._recent.known(keys)
+        new = [key for key in dict.fromkeys(keys) if key[0] and key not in made]
+        raw = self.logits([key[:2] for key in new])
+        made |= dict(zip(new, self._decide(new, raw), strict=True))
+        self._recent.add({key: made[key] for key in new})
         return [made[key] if key[0] else _blank(len(key[1])) for key in keys]
 
-    def logits(self, texts: Sequence[tuple[str, tuple[str, ...]]]) -> list[Logits]:
+    def grams(self, texts: Sequence[str]) -> Array:
+        """Raw outputs of the n-gram part for normalised texts, in the columns of ``nlp.wide.COLUMNS``."""
+        return side_by_side((self.wide, self._kinds), texts)
+
+    def logits(self, texts: Sequence[Asked]) -> list[Logits]:
         """Raw outputs for normalised texts with their normalised names."""
         pieces = self._tokeniser.pieces([text for text, _ in texts])
         cut = [_windows(text, found, names) for (text, names), found in zip(texts, pieces, strict=True)]
         reading = self._read([w for windows in cut for w in windows])
-        wide = self.wide.logits([text for text, _ in texts])
+        wide = self.grams([text for text, _ in texts])
         read = iter(reading())
         return [
             _gather([next(read) for _ in windows], windows, names, row)
@@ -163,22 +209,24 @@ class Runtime:
 
         return wait
 
-    def _decide(
-        self, keys: Sequence[tuple[str, tuple[str, ...]]], logits: Sequence[Logits], finance: bool
-    ) -> list[Judgement]:
+    def _decide(self, keys: Sequence[Key], logits: Sequence[Logits]) -> list[Judgement]:
         """From raw outputs to judgements, all texts at once, in double precision."""
         if not keys:
             return []
-        s, t = len(SENTIMENTS), len(SENTIMENTS) + len(TOPICS)
         wide = _stack(logits, "wide")
-        several = np.array([len(set(names)) for _, names in keys])
+        several = np.array([len(set(names)) > 1 for _, names, _ in keys])
+        named = np.array([named for _, _, named in keys])
+        length = reach(np.array([len(text) for text, _, _ in keys]))
         sentiment = self.fusion.sentiments(
-            _stack(logits, "sentiment"), _stack(logits, "domain"), wide[:, :s], (several > 0) | finance
+            _stack(logits, "sentiment"), _stack(logits, "domain"), wide, named, length
         )
-        topics = sigmoid(self.fusion.topics(_stack(logits, "topics"), wide[:, s:t]))
-        stance = _shares(softmax(self.fusion.stance(_stack(logits, "stance"), wide[:, t + 1 :])))
-        ad = sigmoid(self.fusion.ad(_stack(logits, "ad"), wide[:, t : t + 1]))[:, 0]
-        entities = self._companies([x.entity for x in logits], sentiment, several > 1)
+        mixed = {
+            task: getattr(self.fusion, task)(_stack(logits, task), wide[:, COLUMNS[task]], length[:, None])
+            for task in ("topics", "stance", "ad")
+        }
+        topics, ad = sigmoid(mixed["topics"]), sigmoid(mixed["ad"])[:, 0]
+        stance = _shares(softmax(mixed["stance"]))
+        entities = self._companies([x.entity for x in logits], sentiment, several)
         rows = zip(
             keys, _shares(sentiment), topics, _rounded(topics), stance, ad.tolist(), entities, strict=True
         )
@@ -220,9 +268,10 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _key(item: Item) -> tuple[str, tuple[str, ...]]:
-    """What the model reads of an item: text and names, normalised."""
-    return joined(clip(item.title), clip(item.text)), tuple(map(_name, item.entities))
+def _key(item: Item, finance: bool) -> Key:
+    found = FOUND if item.found else GIVEN
+    named = GIVEN if finance else found if item.entities else UNNAMED
+    return joined(clip(item.title), clip(item.text)), tuple(map(_name, item.entities)), named
 
 
 @lru_cache(4096)

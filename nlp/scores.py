@@ -20,6 +20,7 @@ class Told:
     sentiment: Sequence[float]
     """A distribution, or any scores whose largest decides."""
     topics: Sequence[int] | None = None
+    topic_probabilities: Sequence[float] | None = None
     stance: int | None = None
     ad: bool | None = None
     entities: Sequence[Sequence[float]] | None = None
@@ -40,6 +41,8 @@ class Scores:
     topics_micro_f1: float | None = None
     topics_macro_f1: float | None = None
     topic_f1: dict[str, float] | None = None
+    topics_ece: float | None = None
+    """The same error over all pairs of post and topic."""
     stance_accuracy: float | None = None
     ad_f1: float | None = None
     accused_f1: float | None = None
@@ -110,11 +113,15 @@ def _topics(examples: Sequence[Example], told: Sequence[Told]) -> dict[str, Any]
         truth[i, list(example.topics or ())] = True
         said[i, list(answer.topics or ())] = True
     each = {name: f1(truth[:, k], said[:, k]) for k, name in enumerate(TOPICS) if truth[:, k].any()}
-    return {
+    result: dict[str, Any] = {
         "topics_micro_f1": f1(truth, said),
         "topics_macro_f1": float(np.mean(list(each.values()))) if each else None,
         "topic_f1": each,
     }
+    if told[0].topic_probabilities is not None:
+        p = np.array([answer.topic_probabilities for answer in told], float)
+        result["topics_ece"] = calibration_error(p.ravel(), truth.ravel())
+    return result
 
 
 def _rest(examples: Sequence[Example], told: Sequence[Told]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import marshal
 import math
 import re
 import tempfile
@@ -35,6 +36,17 @@ def _jieba() -> Any:
     return jieba
 
 
+def _initialise(tokenizer: Any, cache: Path) -> None:
+    """jieba reads its own cache value by value from the file; all at once takes a third of the time."""
+    try:
+        tokenizer.FREQ, tokenizer.total = marshal.loads(cache.read_bytes())  # noqa: S302 - jieba's own format
+        tokenizer.initialized = True
+    except (OSError, EOFError, ValueError, TypeError):  # none yet, or a broken one, which jieba writes anew
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            tokenizer.initialize()
+
+
 class Segmenter:
     """Cuts text into words; the same words for indexing and for asking.
 
@@ -54,9 +66,7 @@ class Segmenter:
         folder.mkdir(parents=True, exist_ok=True)
         tokenizer.tmp_dir = str(folder)
         tokenizer.cache_file = "yujing-jieba.cache"
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            tokenizer.initialize()
+        _initialise(tokenizer, folder / tokenizer.cache_file)
         for word in self._words:
             if len(word) > 1 and not any(c.isspace() for c in word):
                 tokenizer.add_word(word)

@@ -25,18 +25,19 @@ _HAS_LETTER = re.compile(r"[^\W\d_]")
 
 
 @cache
-def idf() -> dict[str, float]:
-    """Inverse document frequency of every word of jieba's corpus: the rarer, the larger; the median is 11.98."""
-    table: dict[str, float] = {}
+def _idf() -> dict[str, str]:
+    """By word, as written: of a quarter of a million numbers few are ever asked for."""
     spec = find_spec("jieba")
     assert spec and spec.submodule_search_locations
     # Found without importing it: jieba's source warns about itself (nlp.segment).
     path = Path(spec.submodule_search_locations[0]) / "analyse" / "idf.txt"
-    with path.open(encoding="utf-8") as lines:
-        for line in lines:
-            word, _, value = line.rpartition(" ")
-            table[word] = float(value)
-    return table
+    parts = path.read_text("utf-8").split()
+    return dict(zip(parts[::2], parts[1::2], strict=True))
+
+
+def rarity(word: str, otherwise: float) -> float:
+    """Inverse document frequency of a word in jieba's corpus: the rarer, the larger; the median is 11.98."""
+    return float(_idf().get(word, otherwise))
 
 
 class Terms:
@@ -45,10 +46,6 @@ class Terms:
     def __init__(self, segmenter: Segmenter, *, risk_words: Collection[str] = ()) -> None:
         self._segmenter = segmenter
         self._risk = frozenset(word.lower() for word in risk_words)
-
-    @property
-    def _idf(self) -> dict[str, float]:
-        return idf()
 
     @cached_property
     def _stop(self) -> frozenset[str]:
@@ -68,7 +65,7 @@ class Terms:
         cut = Counter(self._segmenter.tokens(text))
         counts.update({word: n for word, n in cut.items() if self._telling(word)})
         # A word that jieba's corpus never saw is as telling as its rarer half (11.98 is the median there).
-        weight = {word: n * self._idf.get(word, 11.98) for word, n in counts.items()}
+        weight = {word: n * rarity(word, 11.98) for word, n in counts.items()}
         best = sorted(weight, key=lambda word: (-weight[word], word))
         return tuple(best[:MOST_KEYWORDS])
 
@@ -97,7 +94,7 @@ class Terms:
             worth = float(carried[place : place + len(word)].sum())
             if word in self._risk:
                 worth = max(worth, 0.0) * 1.5 + 1e-3
-            elif self._idf.get(word, EVERYDAY) < EVERYDAY or any(word in name for name in names):
+            elif rarity(word, EVERYDAY) < EVERYDAY or any(word in name for name in names):
                 continue
             if 2 <= len(word) <= 12 and worth > 0 and word not in self._stop and _HAS_LETTER.search(word):
                 scored[word] = max(worth, scored.get(word, 0.0))

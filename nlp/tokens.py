@@ -83,6 +83,19 @@ class Tokeniser:
         size: int = self._inner.get_vocab_size()
         return size
 
+    @property
+    def ends(self) -> tuple[int, int]:
+        """The piece before and the one after a text."""
+        return self._ends
+
+    @property
+    def mask(self) -> int:
+        """The piece that stands for a hidden one. Raises ``ModelError`` when there is none."""
+        for name in ("[MASK]", "<mask>"):
+            if (number := self._inner.token_to_id(name)) is not None:
+                return int(number)
+        raise ModelError("词表没有 [MASK]，不能用来预训练")
+
     def pieces(self, texts: Sequence[str]) -> list[Pieces]:
         """Word pieces of many texts."""
         encoded = self._inner.encode_batch(list(texts), add_special_tokens=False)

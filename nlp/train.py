@@ -1,14 +1,14 @@
 """``yujing train``: corpora in, a model directory out. Every stage is kept in a work folder and not done twice.
 
+0 pre-training masked words on unlabelled posts, when asked (nlp.pretrain) → work/pretrained/model
 1 split        what is trained on, tuned on and measured on (nlp.corpus)
-2 n-grams      the wide part (nlp.wide_fit)           → work/wide.safetensors
+2 n-grams      the wide part (nlp.wide_fit)           → work/wide.safetensors, work/kinds.safetensors
 3 encoder      fine-tuning within a budget (nlp.learn) → work/encoder.safetensors, resumable at any point
 4 finish       calibration and thresholds (nlp.tune), scores (nlp.evaluate), card, manifest → out
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -16,13 +16,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-import numpy as np
 import yaml
-from numpy.typing import NDArray
 
-from domain.errors import ConfigError, InputError, ModelError
+from domain.errors import ConfigError, InputError
 from nlp import bundle as bundles
 from nlp import card, corpus, evaluate, tune
 from nlp.lexicon import Lexicon
@@ -31,8 +29,7 @@ from nlp.segment import Segmenter
 from nlp.wide import Wide
 
 Say = Callable[[str], None]
-LENGTH = 256
-"""Positions of the encoder that are kept: a window is never longer."""
+Kind = TypeVar("Kind")
 
 
 def settings(path: Path | None = None) -> dict[str, Any]:
@@ -43,7 +40,7 @@ def settings(path: Path | None = None) -> dict[str, Any]:
         read = yaml.safe_load(text)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigError(f"读不了训练设置 {name}:{' '.join(str(error).split())}") from error
-    shape = {"held_out": float, "encoder": dict, "wide": dict}
+    shape = {"held_out": float, "encoder": dict, "wide": dict, "kinds": dict, "pretrain": dict}
     if not isinstance(read, dict) or set(read) != set(shape):
         raise ConfigError(f"训练设置 {name} 应有且只有 {'、'.join(shape)}")
     for key, kind in shape.items():
@@ -54,42 +51,86 @@ def settings(path: Path | None = None) -> dict[str, Any]:
 
 def digests(data: Path) -> dict[str, str]:
     """SHA-256 of every corpus file that is read. Raises ``InputError`` when one is missing."""
-    names = (*corpus.LABELLED, *corpus.OTHERS)
+    names = (*corpus.LABELLED, *corpus.OTHERS, corpus.UNLABELLED)
     return {(path := corpus.find(data, name)).name: corpus.digest(path) for name in names}
 
 
+def shipped_base() -> Path:
+    """The pre-trained encoder that comes with the package."""
+    return Path(str(resources.files("nlp") / "base"))
+
+
 def train(
-    *, data: Path, base: Path, out: Path, work: Path, chosen: Mapping[str, Any], budget_min: float, say: Say
+    *,
+    data: Path,
+    base: str | Path,
+    out: Path,
+    work: Path,
+    chosen: Mapping[str, Any],
+    budget_min: float,
+    pretrain_min: float = 0.0,
+    say: Say,
 ) -> str:
     """All stages; killed at any point, the same call goes on. Returns ``name@version`` of what is in ``out``.
 
+    ``base``: a Hugging Face folder or hub id. ``pretrain_min``: minutes of further pre-training before the labels.
     Raises ``InputError`` for missing or broken corpora, ``ModelError`` for a base that is no encoder, and
     ``ConfigError`` when the work folder belongs to other settings.
     """
-    for needed in ("config.json", "model.safetensors", "vocab.txt"):
-        if not (base / needed).is_file():
-            raise ModelError(f"预训练模型目录 {base} 里没有 {needed}")
-    _claim(
-        work,
-        {"data": digests(data), "base": corpus.digest(base / "model.safetensors"), "settings": dict(chosen)},
-    )
+    # Threads of OpenMP that spin while they wait make a shared machine five times slower. Read at torch's import.
+    os.environ.setdefault("GOMP_SPINCOUNT", "0")
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    run = {
+        "data": digests(data),
+        "base": identity(base),
+        "pretrain_min": pretrain_min,
+        "settings": dict(chosen),
+    }
+    _claim(work, run)
+    start = _pretrained(data, base, work, chosen, pretrain_min, say) if pretrain_min else base
     say("读语料")
     parts = corpus.split(data, held_out=chosen["held_out"])
     if not any(example.set in corpus.LABELLED for example in parts.train):
         raise InputError(f"{data} 里没有可训练的标注帖：标注文件是空的，或全部落在留出部分")
     _wide(parts, work, chosen, say)
     if not (work / "encoder.done").exists():
-        # Threads of OpenMP that spin while they wait make a shared machine five times slower. Read at torch's import.
-        os.environ.setdefault("GOMP_SPINCOUNT", "0")
-        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
         from nlp.learn import Recipe, fit
+        from nlp.model import from_pretrained, tokeniser_of
 
-        try:
-            recipe = Recipe(**chosen["encoder"])
-        except TypeError as error:
-            raise ConfigError(f"训练设置的 encoder 部分不对:{error}") from error
-        fit(parts.train, base=base, work=work, recipe=recipe, budget_min=budget_min, say=say)
-    return finish(data=data, base=base, out=out, work=work, chosen=chosen, parts=parts, say=say)
+        recipe = _settings_of(Recipe, chosen, "encoder")
+        fit(
+            parts.train,
+            begin=lambda: from_pretrained(start, dropout=recipe.dropout),
+            tokeniser=tokeniser_of(start),
+            work=work,
+            recipe=recipe,
+            budget_min=budget_min,
+            say=say,
+        )
+    return finish(data=data, base=start, out=out, work=work, chosen=chosen, parts=parts, say=say)
+
+
+def identity(base: str | Path) -> str:
+    """What tells one pre-trained encoder from another: the digest of its weights, or the name of one on the hub."""
+    weights = Path(base) / "model.safetensors"
+    return corpus.digest(weights) if weights.is_file() else str(base)
+
+
+def _settings_of(kind: Callable[..., Kind], chosen: Mapping[str, Any], part: str) -> Kind:
+    """A part of the settings as its type. Raises ``ConfigError``."""
+    try:
+        return kind(**chosen[part])
+    except TypeError as error:
+        raise ConfigError(f"训练设置的 {part} 部分不对：{error}") from error
+
+
+def _pretrained(
+    data: Path, base: str | Path, work: Path, chosen: Mapping[str, Any], minutes: float, say: Say
+) -> Path:
+    from nlp.pretrain import Course, run
+
+    course = _settings_of(Course, chosen, "pretrain")
+    return run(data=data, base=base, work=work / "pretrained", course=course, budget_min=minutes, say=say)
 
 
 def _claim(work: Path, run: dict[str, Any]) -> None:
@@ -102,54 +143,63 @@ def _claim(work: Path, run: dict[str, Any]) -> None:
     path.write_text(text, "utf-8")
 
 
-def _wide(parts: corpus.Split, work: Path, chosen: Mapping[str, Any], say: Say) -> Wide:
-    from safetensors.numpy import load_file, save_file
+def _wide(parts: corpus.Split, work: Path, chosen: Mapping[str, Any], say: Say) -> None:
+    """Both tables of n-grams into the work folder, once."""
+    platform = [e for e in parts.train if e.set in corpus.LABELLED]
+    kinds = [e for e in parts.train if e.set in corpus.LABELLED or e.domain > 0]
+    for name, examples, tasks in (("wide", platform, "platform_tasks"), ("kinds", kinds, "kind_tasks")):
+        path = work / f"{name}.safetensors"
+        if path.exists():
+            continue
+        from safetensors.numpy import save_file
 
-    path = work / "wide.safetensors"
-    if not path.exists():
         from nlp import wide_fit
 
-        made = wide_fit.fit([e for e in parts.train if e.set in corpus.LABELLED], say=say, **chosen["wide"])
+        made = wide_fit.fit(examples, getattr(wide_fit, tasks)(examples), say=say, **chosen[name])
         part = path.with_suffix(".part")
         save_file(vars(made), part)
         part.rename(path)
-    return Wide(**load_file(path))
-
-
-def _slim(path: Path) -> dict[str, NDArray[np.generic]]:
-    """The encoder's tensors as they are shipped: half precision, without what only training needs."""
-    from safetensors.numpy import load_file
-
-    kept: dict[str, NDArray[np.generic]] = {}
-    for name, value in load_file(path).items():
-        if name.startswith("events.") or name.endswith("position_ids"):
-            continue
-        short = value[:LENGTH] if name.endswith("position_embeddings.weight") else value
-        kept[name] = short.astype(np.float16)
-    return kept
 
 
 def finish(
-    *, data: Path, base: Path, out: Path, work: Path, chosen: Mapping[str, Any], parts: corpus.Split, say: Say
+    *,
+    data: Path,
+    base: str | Path,
+    out: Path,
+    work: Path,
+    chosen: Mapping[str, Any],
+    parts: corpus.Split,
+    say: Say,
 ) -> str:
     """Calibrate, measure, describe and seal what the work folder holds, finished or not yet."""
-    from safetensors.numpy import load_file, save_file
+    from safetensors.numpy import load_file
+
+    from nlp.export import export_trained
+    from nlp.model import from_pretrained, tokeniser_of
 
     making = out.with_name(f"{out.name}.part")
     shutil.rmtree(making, ignore_errors=True)
     making.mkdir(parents=True)
-    tensors = _slim(work / "encoder.safetensors")
-    save_file(tensors, making / "encoder.safetensors")
-    shutil.copy(work / "wide.safetensors", making / "wide.safetensors")
-    shutil.copy(base / "vocab.txt", making / "vocab.txt")
-    heads = int(json.loads((base / "config.json").read_text("utf-8"))["num_attention_heads"])
+    say("导出")
+    platform = [e for e in parts.train if e.set in corpus.LABELLED]
+    tokeniser = tokeniser_of(base)
+    export_trained(
+        from_pretrained(base),
+        work / "encoder.safetensors",
+        examples=platform,
+        tokeniser=tokeniser,
+        out=making / "encoder.onnx",
+    )
+    (making / "tokenizer.json").write_text(tokeniser.json, "utf-8")
+    for name in bundles.TENSORS:
+        shutil.copy(work / name, making / name)
     loaded = bundles.Bundle(
         name=bundles.NAME,
-        heads=heads,
-        tensors=tensors,
+        encoder=(making / "encoder.onnx").read_bytes(),
+        tokeniser=tokeniser,
         wide=Wide(**load_file(making / "wide.safetensors")),
+        kinds=Wide(**load_file(making / "kinds.safetensors")),
         fusion=tune.START,
-        vocab=making / "vocab.txt",
         card={},
     )
     say("校准")
@@ -160,7 +210,7 @@ def finish(
     scores = evaluate.compare(runtime, Lexicon.shipped(Segmenter()), parts.test)
     described = card.describe(
         data=digests(data),
-        base=hashlib.sha256((base / "model.safetensors").read_bytes()).hexdigest(),
+        base=identity(base),
         chosen=chosen,
         parts=parts,
         run=_run(work),
@@ -168,7 +218,7 @@ def finish(
     )
     (making / "card.json").write_text(json.dumps(described, ensure_ascii=False, indent=1) + "\n", "utf-8")
     (making / "CARD.md").write_text(card.markdown(described, scores), "utf-8")
-    name = bundles.seal(making, heads=heads)
+    name = bundles.seal(making)
     for path in making.iterdir():
         path.chmod(0o644)
     _swap(making, out)
@@ -176,10 +226,11 @@ def finish(
     return name
 
 
-def _run(work: Path) -> str:
-    """How far the fine-tuning came."""
+def _run(work: Path) -> dict[str, Any]:
+    """How the fine-tuning went: steps, passes, minutes and the curve of the losses."""
     path = work / "encoder.done"
-    return path.read_text("utf-8").strip() if path.exists() else "unfinished"
+    read: dict[str, Any] = json.loads(path.read_text("utf-8")) if path.exists() else {"unfinished": True}
+    return read
 
 
 def _swap(making: Path, out: Path) -> None:

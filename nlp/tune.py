@@ -11,12 +11,13 @@ from scipy.optimize import minimize
 from scipy.special import log_softmax, logsumexp
 
 from nlp.corpus import LABELLED, Example
-from nlp.fusion import Fusion, Mix, sigmoid
-from nlp.labels import DOMAINS, SENTIMENTS, STANCES, TOPICS
+from nlp.entities import EntityFinder
+from nlp.fusion import FOUND, GIVEN, UNNAMED, Fusion, Mix, reach, sigmoid
+from nlp.labels import DOMAINS, STANCES, TOPICS
 from nlp.runtime import Logits, Runtime
+from nlp.wide import COLUMNS
 
 Floats = NDArray[np.floating]
-_S, _T = len(SENTIMENTS), len(SENTIMENTS) + len(TOPICS)
 GRID = np.arange(0.10, 0.81, 0.02)
 
 START = Fusion(
@@ -27,7 +28,8 @@ START = Fusion(
     alone=Mix(bias=(0.0,) * 3),
     among=Mix(bias=(0.0,) * 3),
     thresholds=(0.5,) * len(TOPICS),
-    gate=(0.0, -np.inf, -np.inf),
+    others=(Mix(bias=(0.0,) * 3),) * (len(DOMAINS) - 1),
+    kind=Mix(bias=(0.0,) * len(DOMAINS)),
 )
 """Nothing fitted yet."""
 
@@ -52,30 +54,39 @@ def _allowed(logits: Floats, allowed: NDArray[np.bool_]) -> float:
     return float(-np.mean(logsumexp(open_ones, axis=-1)))
 
 
-def _choice(encoder: Floats, grams: Floats, allowed: NDArray[np.bool_], *, second: float) -> Mix:
-    """A mix for a task with one label among several; a weak pull to (1, second, 0)."""
+def _choice(
+    encoder: Floats, grams: Floats, allowed: NDArray[np.bool_], *, second: float, length: Floats | None = None
+) -> Mix:
+    """A mix for a task with one label among several; a weak pull to (1, second, 0). ``length`` as a column, where
+    the sources may be believed by length."""
 
     def loss(x: Floats) -> float:
         pull = (x[0] - 1) ** 2 + (x[1] - second) ** 2 + (x[2:] ** 2).sum()
-        return _allowed(x[0] * encoder + x[1] * grams + x[2:], allowed) + 1e-3 * float(pull)
+        return _allowed(_apply(x, encoder, grams, length), allowed) + 1e-3 * float(pull)
 
-    return _mix(_fit(loss, [1.0, second, *[0.0] * encoder.shape[1]]))
+    return _mix(_fit(loss, [1.0, second, 0.0, 0.0, *[0.0] * encoder.shape[1]]))
 
 
-def _binary(encoder: Floats, grams: Floats, truth: NDArray[np.bool_]) -> Mix:
+def _binary(encoder: Floats, grams: Floats, truth: NDArray[np.bool_], length: Floats) -> Mix:
     """A mix for yes/no tasks (columns share the weights; each has a bias, pulled to the others')."""
 
     def loss(x: Floats) -> float:
-        logits = x[0] * encoder + x[1] * grams + x[2:]
-        pull = ((x[2:] - x[2:].mean()) ** 2).sum() * 1e-3 + 1e-4 * (x[:2] ** 2).sum()
+        logits = _apply(x, encoder, grams, length)
+        pull = ((x[4:] - x[4:].mean()) ** 2).sum() * 1e-3 + 1e-4 * (x[:4] ** 2).sum()
         each = np.where(truth, np.logaddexp(0, -logits), np.logaddexp(0, logits))
         return float(each.mean() * encoder.shape[1] + pull)
 
-    return _mix(_fit(loss, [0.7, 0.5, *[0.0] * encoder.shape[1]]))
+    return _mix(_fit(loss, [0.7, 0.5, 0.0, 0.0, *[0.0] * encoder.shape[1]]))
+
+
+def _apply(x: Floats, encoder: Floats, grams: Floats, length: Floats | None) -> Floats:
+    r = 0.0 if length is None else length
+    logits: Floats = (x[0] + x[2] * r) * encoder + (x[1] + x[3] * r) * grams + x[4:]
+    return logits
 
 
 def _mix(x: Sequence[float]) -> Mix:
-    return Mix(encoder=x[0], grams=x[1], bias=tuple(x[2:]))
+    return Mix(encoder=x[0], grams=x[1], encoder_long=x[2], grams_long=x[3], bias=tuple(x[4:]))
 
 
 def _f1(probability: Floats, truth: NDArray[np.bool_], limit: float) -> float:
@@ -105,23 +116,29 @@ class Stack:
     stance: Floats
     ad: Floats
     wide: NDArray[np.float32]
-    named: NDArray[np.bool_]
+    named: NDArray[np.int64]
+    length: NDArray[np.float32]
 
     @classmethod
-    def of(cls, examples: Sequence[Example], logits: Sequence[Logits]) -> Stack:
-        """Of examples and what was read of them."""
+    def of(cls, examples: Sequence[Example], logits: Sequence[Logits], *, told: bool = True) -> Stack:
+        """Of examples and what was read of them; without ``told`` as if nobody had said who they are about."""
         names = ("sentiment", "domain", "topics", "stance", "ad", "wide")
         arrays = {name: np.stack([getattr(x, name) for x in logits]) for name in names}
-        return cls(**arrays, named=np.array([bool(e.entities) for e in examples]))
+        finder = EntityFinder()
+        named = [
+            GIVEN if told and e.entities else FOUND if not told and finder.find(e.text) else UNNAMED
+            for e in examples
+        ]
+        length = reach(np.array([len(e.text) for e in examples]))
+        return cls(**arrays, named=np.array(named), length=length)
 
-    @property
-    def grams(self) -> tuple[Floats, Floats, Floats, Floats]:
-        """The n-gram part's logits of sentiment, topics, ad and stance."""
-        return self.wide[:, :_S], self.wide[:, _S:_T], self.wide[:, _T : _T + 1], self.wide[:, _T + 1 :]
+    def grams(self, task: str) -> Floats:
+        """The n-gram part's logits of a task."""
+        return self.wide[:, COLUMNS[task]]
 
     def sentiments(self, fusion: Fusion) -> Floats:
         """Fused distributions."""
-        return fusion.sentiments(self.sentiment, self.domain, self.grams[0], self.named)
+        return fusion.sentiments(self.sentiment, self.domain, self.wide, self.named, self.length)
 
 
 def fit(examples: Sequence[Example], logits: Sequence[Logits]) -> Fusion:
@@ -129,22 +146,23 @@ def fit(examples: Sequence[Example], logits: Sequence[Logits]) -> Fusion:
     own = [i for i, e in enumerate(examples) if e.set in LABELLED]
     e, lg = [examples[i] for i in own], [logits[i] for i in own]
     x = Stack.of(e, lg)
-    sentiment, topics, ad, stance = x.grams
     truth = np.zeros((len(e), len(TOPICS)), bool)
     for row, example in zip(truth, e, strict=True):
         row[list(example.topics or ())] = True
     stances = np.eye(len(STANCES), dtype=bool)[[one.stance or 0 for one in e]]
     ads = np.array([[bool(one.ad)] for one in e])
-    for_topics = _binary(x.topics, topics, truth)
-    for_ad = _binary(x.ad, ad, ads)
-    said = sigmoid(for_ad(x.ad, ad))
+    sentiments = np.array([one.sentiment for one in e])
+    long = x.length[:, None]
+    for_topics = _binary(x.topics, x.grams("topics"), truth, long)
+    for_ad = _binary(x.ad, x.grams("ad"), ads, long)
+    said = sigmoid(for_ad(x.ad, x.grams("ad"), long))
     fusion = replace(
         START,
-        sentiment=_choice(x.sentiment[:, 0], sentiment, np.array([one.sentiment for one in e]), second=0.3),
+        sentiment=_choice(x.sentiment[:, 0], x.grams("sentiment"), sentiments, second=0.3, length=long),
         topics=for_topics,
-        stance=_choice(x.stance, stance, stances, second=0.3),
+        stance=_choice(x.stance, x.grams("stance"), stances, second=0.3, length=long),
         ad=for_ad,
-        thresholds=_limits(sigmoid(for_topics(x.topics, topics)), truth),
+        thresholds=_limits(sigmoid(for_topics(x.topics, x.grams("topics"), long)), truth),
         ad_threshold=round(float(max(GRID, key=lambda limit: _f1(said, ads, limit))), 2),
     )
     fusion = _kinds(fusion, examples, logits)
@@ -152,30 +170,28 @@ def fit(examples: Sequence[Example], logits: Sequence[Logits]) -> Fusion:
 
 
 def _kinds(fusion: Fusion, examples: Sequence[Example], logits: Sequence[Logits]) -> Fusion:
-    """Temperatures of the other kinds of text, and how far to believe the guess of the kind."""
-    scales = []
-    for kind in range(1, len(DOMAINS)):
+    """Sentiments of the other kinds of text, which kind a text is, and what a company found in it says of that."""
+    others = []
+    for kind, name in enumerate(DOMAINS[1:], 1):
         rows = [i for i, e in enumerate(examples) if e.domain == kind]
         if not rows:
             return fusion
-        own = np.stack([logits[i].sentiment[kind] for i in rows])
-        scales.append(_temperature(own, np.array([examples[i].sentiment for i in rows])))
+        x = Stack.of([examples[i] for i in rows], [logits[i] for i in rows])
+        allowed = np.array([examples[i].sentiment for i in rows])
+        others.append(_choice(x.sentiment[:, kind], x.grams(name), allowed, second=0.3))
     rows = [i for i, e in enumerate(examples) if e.domain > 0 or e.set in LABELLED]
-    x = Stack.of([examples[i] for i in rows], [logits[i] for i in rows])
+    x = Stack.of([examples[i] for i in rows], [logits[i] for i in rows], told=False)
+    kinds = np.eye(len(DOMAINS), dtype=bool)[[examples[i].domain for i in rows]]
+    fusion = replace(
+        fusion, others=tuple(others), kind=_choice(x.domain, x.grams("domain"), kinds, second=0.3)
+    )
     allowed = np.array([examples[i].sentiment for i in rows])
 
-    def gated(shift: Floats) -> Fusion:
-        return replace(fusion, others=(scales[0], scales[1]), gate=(0.0, float(shift[0]), float(shift[1])))
+    def loss(found: Floats) -> float:
+        right = (x.sentiments(replace(fusion, found=float(found[0]))) * allowed).sum(1)
+        return float(-np.log(np.maximum(right, 1e-9)).mean() + 1e-3 * (found**2).sum())
 
-    def loss(shift: Floats) -> float:
-        right = (x.sentiments(gated(shift)) * allowed).sum(1)
-        return float(-np.log(np.maximum(right, 1e-9)).mean() + 1e-3 * (shift**2).sum())
-
-    return gated(minimize(loss, np.array([-1.0, -1.0]), method="Nelder-Mead").x)
-
-
-def _temperature(logits: Floats, allowed: NDArray[np.bool_]) -> float:
-    return _fit(lambda k: _allowed(k[0] * logits, allowed), [1.0])[0]
+    return replace(fusion, found=float(minimize(loss, np.array([1.0]), method="Nelder-Mead").x[0]))
 
 
 def _companies(fusion: Fusion, examples: Sequence[Example], logits: Sequence[Logits]) -> Fusion:

@@ -13,6 +13,27 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from nlp.labels import DOMAINS, SENTIMENTS, STANCES, TOPICS
+
+OUTPUTS = (*SENTIMENTS, *TOPICS, "ad", *STANCES)
+"""Columns of the table for posts about platforms."""
+KIND_OUTPUTS = (*(f"{kind}/{name}" for kind in DOMAINS[1:] for name in SENTIMENTS), *DOMAINS)
+"""Columns of the table for other kinds of text: the sentiments of each, and which kind it is."""
+
+
+def _columns() -> dict[str, slice]:
+    widths = {"sentiment": len(SENTIMENTS), "topics": len(TOPICS), "ad": 1, "stance": len(STANCES)}
+    widths |= dict.fromkeys(DOMAINS[1:], len(SENTIMENTS)) | {"domain": len(DOMAINS)}
+    result, at = {}, 0
+    for name, width in widths.items():
+        result[name] = slice(at, at + width)
+        at += width
+    return result
+
+
+COLUMNS = _columns()
+"""Where each task's logits stand when both tables' outputs are put side by side."""
+
 LONGEST = 4
 READ = 2_000
 """Characters of a text that are looked at, from the front."""
@@ -59,21 +80,20 @@ class Wide:
         place = np.minimum(np.searchsorted(self.hashes, hashes), len(self.hashes) - 1)
         return place, self.hashes[place] == hashes
 
-    def _features(self, text: str) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        place, known = self._known(grams(text)[0])
-        found, counts = np.unique(place[known], return_counts=True)
-        values = ((1 + np.log(counts)) * self.idf[found]).astype(np.float32)
+    def _row(self, hashes: NDArray[np.uint32], counts: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Outputs for one text from its distinct n-grams."""
+        place, known = self._known(hashes)
+        found = place[known]
+        values = ((1 + np.log(counts[known])) * self.idf[found]).astype(np.float32)
         norm = float(np.sqrt((values**2).sum()))
-        return found, values / norm if norm else values
+        if not norm:
+            return self.bias
+        carried: NDArray[np.float32] = (values / norm) @ self.weights[found].astype(np.float32)
+        return self.bias + carried * self.scale
 
     def logits(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Texts × outputs."""
-        out = np.tile(self.bias, (len(texts), 1))
-        for i, text in enumerate(texts):
-            found, values = self._features(text)
-            if len(found):
-                out[i] += (values @ self.weights[found].astype(np.float32)) * self.scale
-        return out
+        return side_by_side((self,), texts)
 
     def carriers(self, text: str, outputs: Sequence[int]) -> NDArray[np.float32]:
         """For each character how much the n-grams that cover it speak for the given outputs (their sum)."""
@@ -89,3 +109,12 @@ class Wide:
         for begin, size, worth in zip(start[known], sizes[known], value[known], strict=True):
             score[begin : begin + size] += worth
         return score[: len(text)]
+
+
+def side_by_side(tables: Sequence[Wide], texts: Sequence[str]) -> NDArray[np.float32]:
+    """Texts × outputs of several tables, one after another; each text is cut into n-grams once."""
+    out = np.zeros((len(texts), sum(len(table.bias) for table in tables)), np.float32)
+    for row, text in zip(out, texts, strict=True):
+        hashes, counts = np.unique(grams(text)[0], return_counts=True)
+        row[:] = np.concatenate([table._row(hashes, counts) for table in tables])
+    return out

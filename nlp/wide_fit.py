@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,22 +12,44 @@ from scipy import sparse
 from sklearn.linear_model import LogisticRegression
 
 from nlp.corpus import Example
-from nlp.labels import SENTIMENTS, STANCES, TOPICS
-from nlp.wide import Wide, grams
+from nlp.labels import DOMAINS
+from nlp.wide import COLUMNS, OUTPUTS, Wide, grams
 
-OUTPUTS = (*SENTIMENTS, *TOPICS, "ad", *STANCES)
-"""Columns of the wide part."""
+NEVER = -10.0
+"""Logit of an output for which there is no example; of one without a counterexample the negative."""
 
 
-def targets(examples: Sequence[Example]) -> NDArray[np.bool_]:
-    """Examples × outputs; only for examples of the project's own labelled sets."""
-    result = np.zeros((len(examples), len(OUTPUTS)), bool)
-    for i, example in enumerate(examples):
-        result[i, example.sentiment.index(True)] = True
-        result[i, [len(SENTIMENTS) + topic for topic in example.topics or ()]] = True
-        result[i, OUTPUTS.index("ad")] = bool(example.ad)
-        result[i, OUTPUTS.index("ad") + 1 + (example.stance or 0)] = True
-    return result
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """Some columns and the examples that say something about them."""
+
+    rows: NDArray[np.int64]
+    """Numbers of those examples."""
+    wanted: NDArray[np.bool_]
+    """Those examples × columns."""
+
+
+def platform_tasks(examples: Sequence[Example]) -> list[Task]:
+    """The columns ``OUTPUTS`` for examples of the project's own labelled sets."""
+    wanted = np.zeros((len(examples), len(OUTPUTS)), bool)
+    for row, example in zip(wanted, examples, strict=True):
+        row[COLUMNS["sentiment"]] = example.sentiment
+        row[COLUMNS["topics"]][list(example.topics or ())] = True
+        row[COLUMNS["ad"]] = bool(example.ad)
+        row[COLUMNS["stance"]][example.stance or 0] = True
+    return [Task(rows=np.arange(len(examples)), wanted=wanted)]
+
+
+def kind_tasks(examples: Sequence[Example]) -> list[Task]:
+    """The columns ``KIND_OUTPUTS``: each kind's sentiments from that kind alone, and the kind from all."""
+    kinds = np.array([example.domain for example in examples])
+    allowed = np.array([example.sentiment for example in examples])
+    tasks = [
+        Task(rows=np.flatnonzero(kinds == kind), wanted=allowed[kinds == kind])
+        for kind in range(1, len(DOMAINS))
+    ]
+    known = np.flatnonzero(kinds >= 0)
+    return [*tasks, Task(rows=known, wanted=np.eye(len(DOMAINS), dtype=bool)[kinds[known]])]
 
 
 def _counts(texts: Sequence[str], least: int) -> tuple[NDArray[np.uint32], sparse.csr_matrix]:
@@ -58,20 +81,25 @@ def _normed(counts: sparse.csr_matrix, idf: NDArray[np.float32]) -> sparse.csr_m
 
 
 def _regress(
-    features: sparse.csr_matrix, wanted: NDArray[np.bool_], strength: float, say: Callable[[str], None]
+    features: sparse.csr_matrix, tasks: Sequence[Task], strength: float, say: Callable[[str], None]
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    weights = np.zeros((features.shape[1], wanted.shape[1]), np.float32)
-    bias = np.zeros(wanted.shape[1], np.float32)
-    for k in range(wanted.shape[1]):
-        model = LogisticRegression(C=strength, solver="liblinear", max_iter=200, random_state=0)
-        model.fit(features, wanted[:, k])
-        weights[:, k], bias[k] = model.coef_[0], model.intercept_[0]
-        say(f"n-gram 线性部分 {k + 1}/{wanted.shape[1]}")
+    width = sum(task.wanted.shape[1] for task in tasks)
+    weights, bias = np.zeros((features.shape[1], width), np.float32), np.full(width, NEVER, np.float32)
+    columns = [(task.rows, column) for task in tasks for column in task.wanted.T]
+    for k, (rows, column) in enumerate(columns):
+        if column.all() and len(column):
+            bias[k] = -NEVER
+        elif column.any():
+            model = LogisticRegression(C=strength, solver="liblinear", max_iter=200, random_state=0)
+            model.fit(features[rows], column)
+            weights[:, k], bias[k] = model.coef_[0], model.intercept_[0]
+        say(f"n-gram 线性部分 {k + 1}/{width}")
     return weights, bias
 
 
 def fit(
     examples: Sequence[Example],
+    tasks: Sequence[Task],
     *,
     features: int,
     least: int,
@@ -79,16 +107,15 @@ def fit(
     say: Callable[[str], None] = lambda _: None,
 ) -> Wide:
     """One logistic regression an output; then only the n-grams that weigh most are kept and fitted again."""
-    texts, wanted = [e.text for e in examples], targets(examples)
-    known, counts = _counts(texts, least)
+    known, counts = _counts([e.text for e in examples], least)
     spread = np.asarray((counts > 0).sum(0)).ravel()
-    idf = (np.log((1 + len(texts)) / (1 + spread)) + 1).astype(np.float32)
+    idf = (np.log((1 + len(examples)) / (1 + spread)) + 1).astype(np.float32)
     if len(known) > features:
-        weights, _ = _regress(_normed(counts, idf), wanted, strength, say)
+        weights, _ = _regress(_normed(counts, idf), tasks, strength, say)
         worth = np.abs(weights).max(1) * idf
         kept = np.sort(np.argsort(-worth)[:features])
         known, counts, idf = known[kept], counts[:, kept], idf[kept]
-    weights, bias = _regress(_normed(counts.tocsr(), idf), wanted, strength, say)
+    weights, bias = _regress(_normed(counts.tocsr(), idf), tasks, strength, say)
     scale = np.maximum(np.abs(weights).max(0), 1e-6) / 127
     return Wide(
         hashes=known,

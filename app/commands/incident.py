@@ -226,8 +226,7 @@ def _head(console: Console, app: App, incident: Incident) -> None:
     for line in lines:
         console.print(line, markup=False, highlight=False)
     for clock in plan.clocks if plan else ():
-        state = f"{clock.confirmed_by}已确认" if clock.confirmed_by else "待法务确认"
-        line = f"可能触发（{state}）：{clock.name}，{said(clock.due_min)}内；{clock.source}"
+        line = f"可能触发（{clock.standing}）：{clock.name}，{said(clock.due_min)}内；{clock.source}"
         console.print(line, markup=False, highlight=False)
 
 

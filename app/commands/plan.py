@@ -134,9 +134,8 @@ def _show(console: Console, plan: Plan) -> None:
     if plan.clocks:
         say(f"法定时限（{COUNSEL}）：")
     for clock in plan.clocks:
-        confirmed = f"{clock.confirmed_by}已确认" if clock.confirmed_by else "待法务确认"
-        say(f"  {said(clock.due_min)}  {clock.name}（{confirmed}）")
-        say(f"    触发：{clock.trigger}；出处：{clock.source}，{clock.verified_at} 查对")
+        say(f"  {said(clock.due_min)}  {clock.name}（{clock.standing}）")
+        say(f"    触发：{clock.trigger}；出处：{clock.source}")
     say("关闭条件：")
     for condition in plan.close_when:
         say(f"  {condition}")

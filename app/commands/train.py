@@ -15,7 +15,7 @@ from app.signing import signed
 from domain.errors import UsageError
 
 EXAMPLE = "例：yujing train --labels labels.jsonl 或 yujing train --rollback"
-ADAPT_MIN, WHOLE_MIN = 4.0, 80.0
+ADAPT_MIN, WHOLE_MIN = 4.0, 45.0
 """Minutes of the encoder's training when none are given."""
 
 LABELS = "自己的标注：JSONL、CSV（label export 的格式），或 ledger（已导入的）；可多次给出"
@@ -24,13 +24,15 @@ Rollback = Annotated[bool, typer.Option("--rollback", help="退回上一个模�
 Rejudge = Annotated[bool, typer.Option("--rejudge", help="升级程序后：用在用的模型重判最近 28 天")]
 By = Annotated[str, typer.Option("--by", help="是谁；默认登录名")]
 Data = Annotated[Path | None, typer.Option("--data", help="从头训练：语料目录", show_default=False)]
-BASE = "从头训练：预训练编码器目录（Hugging Face 格式）"
-Base = Annotated[Path | None, typer.Option("--base", help=BASE, show_default=False)]
+BASE = "从头训练：Hugging Face 格式的编码器目录或 hub 名称，默认随程序"
+Base = Annotated[str | None, typer.Option("--base", help=BASE, show_default=False)]
 Out = Annotated[Path | None, typer.Option("--out", help="从头训练：写出模型的目录", show_default=False)]
 WORK = "从头训练：断点目录，默认 <out>.work"
 Work = Annotated[Path | None, typer.Option("--work", help=WORK, show_default=False)]
 SETTINGS = "从头训练：设置 YAML，默认随程序"
 Settings = Annotated[Path | None, typer.Option("--settings", help=SETTINGS, show_default=False)]
+PRETRAIN = "从头训练：先在无标注语料上再预训练几分钟"
+Pretrain = Annotated[float, typer.Option("--pretrain-min", min=0.0, help=PRETRAIN)]
 BUDGET = f"最多训练几分钟；默认 {ADAPT_MIN:.0f}，从头训练 {WHOLE_MIN:.0f}"
 Budget = Annotated[float | None, typer.Option("--budget-min", min=0.1, help=BUDGET, show_default=False)]
 
@@ -47,37 +49,43 @@ def command(
     work: Work = None,
     settings: Settings = None,
     budget_min: Budget = None,
+    pretrain_min: Pretrain = 0.0,
 ) -> None:
     """训练：--labels 用自己的标注改进在用的模型（通过检验才装上），--rollback 退回，--data 从头训练。
 
     随时可中断，再运行同一命令即继续。
     """
-    whole = [option is not None for option in (data, base, out)]
+    whole = [option is not None for option in (data, out)]
     if bool(labels) + rollback + rejudge + any(whole) != 1:
-        raise UsageError(
-            "请选一种用法：--labels FILE；--rollback；--rejudge；--data DIR --base DIR --out DIR"
-        )
+        raise UsageError("请选一种用法：--labels FILE；--rollback；--rejudge；--data DIR --out DIR")
     if any(whole):
-        if data is None or base is None or out is None:
-            raise UsageError("从头训练需要 --data、--base 和 --out")
-        print(_from_corpora(data, base, out, work, settings, budget_min or WHOLE_MIN))
+        if data is None or out is None:
+            raise UsageError("从头训练需要 --data 和 --out")
+        print(_from_corpora(data, base, out, work, settings, budget_min or WHOLE_MIN, pretrain_min))
     else:
         done = _in_use(ctx, labels or [], rollback, signed(by), budget_min or ADAPT_MIN)
         print(json.dumps(done, ensure_ascii=False))
 
 
 def _from_corpora(
-    data: Path, base: Path, out: Path, work: Path | None, settings: Path | None, budget_min: float
+    data: Path,
+    base: str | None,
+    out: Path,
+    work: Path | None,
+    settings: Path | None,
+    budget_min: float,
+    pretrain_min: float,
 ) -> str:
     from nlp import train
 
     return train.train(
         data=data,
-        base=base,
+        base=base or train.shipped_base(),
         out=out,
         work=work or out.with_name(f"{out.name}.work"),
         chosen=train.settings(settings),
         budget_min=budget_min,
+        pretrain_min=pretrain_min,
         say=_say,
     )
 

@@ -54,7 +54,6 @@ PLAN = Plan(
             due_min=60,
             trigger="出现挤兑、围堵或线下聚集",
             source="地方突发事件信息报告规定",
-            verified_at="2026-11-01",
         ),
     ),
 )

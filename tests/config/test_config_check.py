@@ -78,7 +78,14 @@ FAULTS = [
     ("plans/usury.yaml", "{contact}", "{contct}", "statement", "不认识的占位", "contact"),
     ("plans/usury.yaml", "{contact}", "{contact", "statement", "花括号", ""),
     ("plans/usury.yaml", "level: orange", "level: purple", "level", "只能是", ""),
-    ("plans/usury.yaml", '"2026-11-22"', '"2026-13-22"', "clocks[0].verified_at", "需要日期", ""),
+    (
+        "plans/usury.yaml",
+        "verified_at: null",
+        'verified_at: "2026-13-22"',
+        "clocks[0].verified_at",
+        "需要日期",
+        "",
+    ),
     ("plans/usury.yaml", "close_when:", "close_wen:", "close_wen", "不认识的键", "close_when"),
 ]
 
@@ -227,11 +234,23 @@ def test_plain_scalars_mean_what_people_wrote(folder: Path, edit) -> None:
     assert next(source for source in settings.sources if source.id == "guba").paths == ("000001",)
 
 
+def test_a_legal_clock_that_somebody_looked_up_says_so(folder: Path, edit) -> None:
+    """A date, nothing, or no key at all: only the first means that it was compared with the law."""
+    edit("plans/usury.yaml", "verified_at: null", 'verified_at: "2026-12-01"')
+    edit("plans/usury.yaml", 'confirmed_by: ""', "confirmed_by: 王律师")
+    edit("plans/abusive_collection.yaml", "verified_at: null", "")
+    plans = load(folder).plans
+    assert plans["usury"].clocks[0].standing == "2026-12-01 核实，王律师已确认"
+    assert plans["abusive_collection"].clocks[0].standing == "未核实，待法务确认"
+
+
 def test_command_says_it_in_words(folder: Path, edit) -> None:
     run = [sys.executable, "-m", "app", "check", "--config", str(folder)]
     good = subprocess.run(run, capture_output=True, text=True, check=False)
     assert (good.returncode, good.stderr) == (0, "")
     assert "品牌 6 个" in good.stdout and "主题 17 个" in good.stdout and "预案 17 份" in good.stdout
+    clocks = sum(len(plan.clocks) for plan in load(folder).plans.values())
+    assert f"法定时限 {clocks} 条中有 {clocks} 条未核实或待法务确认" in good.stdout
     line = edit("routes.yaml", "level: yellow", "level: yelow")
     bad = subprocess.run(run, capture_output=True, text=True, check=False)
     assert (bad.returncode, bad.stdout) == (1, "")

@@ -27,10 +27,49 @@ from nlp.clean import clip, joined, normalise, own_words
         ("跑lu8跑lucky", "跑路8跑lucky"),
         ("哈" * 30, "哈" * 8),
         ("坏\ud800字\x00符", "坏字符"),
+        ("被爆lei,老板跑🦌", "被爆雷,老板跑路"),
+        ("跑❌路 跑.路 跑 路", "跑路 跑路 跑路"),
+        ("爆⚡️了,B雷", "爆雷了,爆雷"),
+        ("提xian 提×现 TX不了 无法ｔｘ", "提现 提现 提现不了 无法提现"),
+        ("非法集zi 非fa集z 非.法.集.资", "非法集资 非法集资 非法集资"),
+        ("兑fu cui收 诈piàn 维quan 失Lian", "兑付 催收 诈骗 维权 失联"),
+        ("高利dai割jiu菜,又割🌱", "高利贷割韭菜,又割韭菜"),
+        ("zijin池,被马扁子骗", "资金池,被骗子骗"),
+        ("诈（zha）骗、诈【zhà】骗[pian4]", "诈骗、诈骗"),
+        ("平台tixian困难", "平台提现困难"),
     ],
 )
 def test_hostile_spelling_is_undone_and_honest_spelling_kept(written: str, meant: str) -> None:
     assert normalise(written) == meant
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "P2P雷声大,app雷同,A/B雷达",
+        "wangdai.info与tixian.com,@paolu",
+        "索尼TX10促销,正品zp,转账tx记录",
+        "副总经理、财务负责人;用工、资金、物流",
+        "普通话(app)与冠(qian)军,有期徒刑、拘役",
+        "小鹿跑步,跑道上爆米花,L码和XL码",
+        "li xi与bao,xi安的面",
+    ],
+)
+def test_ordinary_text_stays(text: str) -> None:
+    assert normalise(text) == text
+
+
+PIECES = [
+    *"提现跑路爆雷骗子非法集资高利贷割韭菜催收通讯录马扁鹿🦌⚡❌×.·/ -(【[)】]tTxXlLpPbzZ9",
+    "ti", "xian", "pǎo", "lu", "lei", "pian", "zi", "fa", "fei", "ji", "dai", "cui", "\u200b", "\u0301", "\ufe0f",
+    "\u1100", "\u1161", "\u0344", "網", "（", "http://", "www.", "\n",
+]  # fmt: skip
+
+
+@given(st.lists(st.sampled_from(PIECES), max_size=24).map("".join) | st.text(max_size=60))
+def test_twice_is_once(text: str) -> None:
+    once = normalise(text)
+    assert normalise(once) == once
 
 
 @given(st.text(alphabet=st.characters(codec=None), max_size=200))
@@ -44,7 +83,21 @@ def test_any_text_becomes_clean_and_stays_so(text: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["\u0301\u0323" * 500_000, "提." * 500_000, "险(" * 300_000, "https://" * 100_000, "a" * 1_000_000],
+    [
+        "\u0301\u0323" * 500_000,
+        "提." * 500_000,
+        "险(" * 300_000,
+        "https://" * 100_000,
+        "a" * 1_000_000,
+        "提.现" * 300_000,
+        "tixian" * 160_000,
+        "非 fa集z" * 150_000,
+        "jinzi" * 200_000,
+        "骗[pian" * 150_000,
+        "骗" + "(pian)" * 150_000,
+        "骗(pian)" * 120_000,
+        "\u0301\u200b\u0323\u200b" * 250_000,
+    ],
 )
 def test_a_megabyte_of_anything_takes_seconds(text: str) -> None:
     began = time.process_time()

@@ -90,6 +90,7 @@ def test_decisions_are_signed_and_say_why(run, opened) -> None:
     shown = run(incidents, "show", opened)
     for word in (
         "负责人 王芳",
+        "可能触发（未核实，待法务确认）：突发事件信息报告（电话）",
         "确认属实",
         "核实了 20 条",
         "提现困难/兑付逾期处置预案 版本 1",
@@ -186,7 +187,7 @@ def test_silence_is_listed_and_ended(run) -> None:
 def test_plan_is_shown_with_its_clocks_and_the_word_of_caution(run) -> None:
     shown = run(plans, "show", "data_breach")
     for word in (
-        "待法务确认",
+        "未核实，待法务确认",
         "不构成法律意见",
         "第四条",
         "止住外泄",

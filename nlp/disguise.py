@@ -1,0 +1,134 @@
+"""Risk words as people write them to pass a filter (爆lei, 提.现, 跑🦌), put back into plain words.
+
+Ordinary text pays three scans that look for a trace of disguise; the pattern of a word is tried only where a trace
+names that word. Lists: ``nlp/words/disguised.txt`` (words and their pinyin) and ``nlp/words/respelled.txt``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+
+from nlp.wordlists import words
+
+TONES = {"a": "āáǎà", "e": "ēéěè", "i": "īíǐì", "o": "ōóǒò", "u": "ūúǔù", "v": "üǖǘǚǜ"}
+_PLAIN = {ord(tone): plain for plain, tones in TONES.items() for tone in tones}
+_PLAIN |= {code: chr(code + 32) for code in range(0x41, 0x5B)}
+_MARKS = r".·*_\-|/×✕✖❌~丶^+="
+_LATIN = re.compile(f"[a-z{''.join(TONES.values())}]+")
+_HAN = re.compile("[\u4e00-\u9fff]")
+_BEFORE, _AFTER = "[a-z0-9.@/_]", r"[a-z@_]|\.[a-z]"
+"""Beside these a Latin run is part of an address, an account or a longer word."""
+_PASSES = 6
+"""A word put right can complete its neighbour; words overlap by one character, so chains are short."""
+
+Span = tuple[int, int, str]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Lists:
+    patterns: dict[str, re.Pattern[str]]
+    traces: dict[str, frozenset[str]]
+    """A Latin run, or two characters with marks between them: the words that may hide there."""
+    split: re.Pattern[str]
+    respelled: dict[str, str]
+    spellings: re.Pattern[str]
+
+
+@cache
+def _lists() -> _Lists:
+    patterns: dict[str, re.Pattern[str]] = {}
+    traces: dict[str, set[str]] = {}
+    for line in words("disguised"):
+        word, *sounds = line.removeprefix("+").split()
+        patterns[word] = _pattern(word, sounds, _MARKS + " " * line.startswith("+"))
+        for start in range(len(word)):
+            keys = ["".join(sounds[start:end]) for end in range(start + 1, len(word) + 1)]
+            keys += [word[start : start + 2], *([sounds[start][0]] if len(word) > 3 else [])]
+            for key in keys:
+                traces.setdefault(key, set()).add(word)
+    risky = "".join(sorted({char for word in patterns for char in word}))
+    respelled = dict(line.split() for line in words("respelled"))
+    longest_first = sorted(respelled, key=lambda spelling: (-len(spelling), spelling))
+    return _Lists(
+        patterns=patterns,
+        traces={key: frozenset(value) for key, value in traces.items()},
+        split=re.compile(rf"[{_MARKS} ](?<=([{risky}]).)[{_MARKS} ]?(?=([{risky}]))"),
+        respelled=respelled,
+        spellings=re.compile("|".join(map(_whole, longest_first))),
+    )
+
+
+@cache
+def sounds() -> dict[str, frozenset[str]]:
+    """How the characters of the listed words sound, without tones."""
+    heard: dict[str, set[str]] = {}
+    for line in words("disguised"):
+        word, *each = line.removeprefix("+").split()
+        for char, sound in zip(word, each, strict=True):
+            heard.setdefault(char, set()).add(sound)
+    return {char: frozenset(each) for char, each in heard.items()}
+
+
+def _pattern(word: str, sounds: list[str], marks: str) -> re.Pattern[str]:
+    """Each character as it is or as its pinyin, in a long word also as the first letter of that; marks between."""
+    units = []
+    for place, (char, sound) in enumerate(zip(word, sounds, strict=True)):
+        latin = f"{sound}|{sound[0]}(?![a-z])" if len(word) > 3 else sound
+        before = f"(?<!{_BEFORE})" if place == 0 else ""
+        after = f"(?!{_AFTER})" if place == len(word) - 1 else ""
+        units.append(f"(?:{char}|{before}(?:{latin}){after})")
+    return re.compile(f"[{marks}]{{0,2}}".join(units))
+
+
+def _whole(spelling: str) -> str:
+    """A Latin edge must be the edge of a word. The first character leads: it is what the scan looks for."""
+    left = f"(?<!{_BEFORE}.)" if re.match("[a-z]", spelling) else ""
+    right = f"(?!{_AFTER})" if re.search("[a-z]$", spelling) else ""
+    return f"{re.escape(spelling[0])}{left}{re.escape(spelling[1:])}{right}"
+
+
+def undisguised(text: str) -> str:
+    """The text with disguised risk words in plain characters; other text as it is. Linear time."""
+    for _ in range(_PASSES):
+        parts: list[str] = []
+        done = 0
+        for start, end, word in sorted(_found(text), key=lambda span: (span[0], -span[1])):
+            if start >= done:
+                parts += text[done:start], word
+                done = end
+        if not done:
+            break
+        text = "".join(parts) + text[done:]
+    return text
+
+
+def _found(text: str) -> Iterator[Span]:
+    lists = _lists()
+    low = text.lower()
+    if len(low) != len(text):
+        low = text.translate(_PLAIN)
+    for match in lists.spellings.finditer(low):
+        yield *match.span(), lists.respelled[match[0]]
+    seen = {run if run.isascii() else run.translate(_PLAIN) for run in _LATIN.findall(low)}
+    seen.update(left + right for left, right in lists.split.findall(low))
+    hidden = {word for trace in seen & lists.traces.keys() for word in lists.traces[trace]}
+    if not hidden:
+        return
+    plain = text.translate(_PLAIN)
+    for word in hidden:
+        for match in lists.patterns[word].finditer(plain):
+            if match[0] != word and _still_told(match[0], word):
+                yield *match.span(), word
+
+
+def _still_told(written: str, word: str) -> bool:
+    """Whether enough of the word is left to be sure: half of its characters, one of two, or all as joined pinyin."""
+    left = len(_HAN.findall(written))
+    return (
+        left * 2 >= len(word)
+        or (left > 0 and len(written) > len(word) + 2)
+        or (written.isalpha() and len(written) > 4)
+    )
