@@ -73,9 +73,9 @@ def by_lexicon(lexicon: Lexicon, examples: Sequence[Example]) -> list[Told]:
 
 
 def compare(runtime: Runtime, lexicon: Lexicon, examples: Sequence[Example]) -> dict[str, dict[str, Scores]]:
-    """For each classifier the scores of every slice."""
+    """For each classifier the scores of every slice; the model's with their bootstrap intervals."""
     return {
-        MODEL: table(examples, by_model(runtime, examples)),
+        MODEL: table(examples, by_model(runtime, examples), bootstrap=True),
         LINEAR: table(examples, by_grams(runtime, examples)),
         LEXICON: table(examples, by_lexicon(lexicon, examples)),
     }
@@ -96,7 +96,15 @@ _COLUMNS = (
     ("ad_f1", "广告F1"),
     ("accused_f1", "被指F1"),
     ("ece", "ECE"),
+    ("topics_ece", "话题ECE"),
 )
+
+
+def _cell(row: Mapping[str, Any], key: str) -> str:
+    if key not in row:
+        return "–"
+    low, high = row.get("intervals", {}).get(key, (None, None))
+    return f"{row[key]:.3f}" if low is None else f"{row[key]:.3f} ({low:.2f}–{high:.2f})"
 
 
 def lines(scores: Mapping[str, Mapping[str, Scores]]) -> list[str]:
@@ -108,7 +116,7 @@ def lines(scores: Mapping[str, Mapping[str, Scores]]) -> list[str]:
             row = each[name].values()
             if who == LEXICON and "/" in name:
                 continue
-            cells = [f"{row[key]:.3f}" if key in row else "–" for key, _ in _COLUMNS]
+            cells = [_cell(row, key) for key, _ in _COLUMNS]
             made.append(f"| {name} | {row['posts']} | {who} | " + " | ".join(cells) + " |")
     made += ["", "| 类别 | " + " | ".join(n for n in scores[MODEL] if "/" not in n) + " |"]
     names = [n for n in scores[MODEL] if "/" not in n]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -52,6 +52,8 @@ class Scores:
     """Companies that the post is negative about, over all named ones."""
     accused_precision: float | None = None
     accused_recall: float | None = None
+    intervals: dict[str, tuple[float, float]] | None = None
+    """95 % bootstrap intervals of the main scores, by their names."""
 
     def values(self) -> dict[str, Any]:
         """As JSON values, rounded, without what is not known."""
@@ -61,6 +63,8 @@ class Scores:
 def _rounded(value: Any) -> Any:
     if isinstance(value, dict):
         return {k: _rounded(v) for k, v in value.items()}
+    if isinstance(value, tuple):
+        return [_rounded(v) for v in value]
     return round(value, 4) if isinstance(value, float) else value
 
 
@@ -237,12 +241,15 @@ def _from_counts(name: str, sums: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(each.mean(axis=1))
 
 
-def table(examples: Sequence[Example], told: Sequence[Told]) -> dict[str, Scores]:
-    """Scores of every slice."""
-    return {
-        name: score([examples[i] for i in rows], [told[i] for i in rows])
-        for name, rows in sorted(slices(examples).items())
-    }
+def table(examples: Sequence[Example], told: Sequence[Told], *, bootstrap: bool = False) -> dict[str, Scores]:
+    """Scores of every slice, with their ``intervals`` when asked."""
+    made = {}
+    for name, rows in sorted(slices(examples).items()):
+        some, answers = [examples[i] for i in rows], [told[i] for i in rows]
+        made[name] = score(some, answers)
+        if bootstrap:
+            made[name] = replace(made[name], intervals=intervals(some, answers))
+    return made
 
 
 Classifier = Callable[[Sequence[Example]], list[Told]]
