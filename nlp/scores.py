@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -250,7 +250,3 @@ def table(examples: Sequence[Example], told: Sequence[Told], *, bootstrap: bool 
         if bootstrap:
             made[name] = replace(made[name], intervals=intervals(some, answers))
     return made
-
-
-Classifier = Callable[[Sequence[Example]], list[Told]]
-"""Anything that can be scored."""
