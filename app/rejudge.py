@@ -39,11 +39,11 @@ class Staged:
         self._index()
 
     def _index(self) -> None:
-        """Find what is there; a line that a kill cut short is cut off."""
+        """Find what is there; from a line on that a kill cut short, it is cut off."""
         with self.path.open("r+b") as file:
             end = 0
             for line in file:
-                if not line.endswith(b"\n"):
+                if not line.endswith(b"\n") or line.count(b" ") < 2:
                     break
                 mark, post = line.split(b" ", 2)[:2]
                 self._places[post.decode()] = (mark.decode(), end)

@@ -33,7 +33,7 @@ VARIABLES = {
     "YUJING_SMTP_PASSWORD": "发信密码",
     "YUJING_MAIL_FROM": "发件地址；默认 yujing@localhost",
     "YUJING_SECRET": "作者散列等用的密钥，至少 16 个字符；默认在 $YUJING_HOME/secret 生成一次",
-    "YUJING_MODEL": "另一个模型文件夹；默认用随附的模型",
+    "YUJING_MODEL": "另一个模型文件夹；默认用在用的模型（yujing train 装上的，否则随附的）",
 }
 """Every variable, and what it is for; the documentation and the checks read this table."""
 

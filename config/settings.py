@@ -275,4 +275,4 @@ class Environment(Frozen):
     secret: SecretStr
     """``YUJING_SECRET``: key of the author hash; made once under the home when absent."""
     model: Path | None = None
-    """``YUJING_MODEL``: another model directory than the shipped one."""
+    """``YUJING_MODEL``: another model directory than the one in use."""

@@ -52,6 +52,18 @@ class Outcome:
     held_out: int
     """Those that were only measured on."""
 
+    @classmethod
+    def of(cls, candidate: Path) -> Outcome:
+        """What a candidate's card says of it. Raises ``ModelError``."""
+        card = open_bundle(candidate).card
+        return cls(
+            candidate=candidate,
+            name=bundles.named(candidate),
+            compared=[gate.Compared(**each) for each in card["compared"]],
+            trained_on=card["own_posts"],
+            held_out=card["own_held_out"],
+        )
+
     @property
     def falls(self) -> list[gate.Compared]:
         """The scores for which it must not be installed."""
@@ -126,22 +138,14 @@ def adapt(
         read = mixed(train, replay.train, chosen)
         _train(bundle, start, read, work, chosen, budget_min, say)
         say("导出")
-        making = _making(bundle, start, work, read)
-        fusion = _calibrated(making, replay.tune, chosen["trust"], say)
-        made = replace(making, fusion=fusion)
+        made = _making(bundle, start, work, read)
+        made = replace(made, fusion=_calibrated(made, replay.tune, chosen["trust"], say))
         say("比较新旧模型")
         compared = _compare(bundle, made, replay.test, test, "在用模型")
         if (shipped := open_bundle(floor)).name != bundle.name:
             compared += _compare(shipped, made, replay.test, [], "出厂模型")
         _seal(made, work, compared, {"own_posts": len(train), "own_held_out": len(test)})
-    card = open_bundle(candidate).card
-    return Outcome(
-        candidate=candidate,
-        name=bundles.named(candidate),
-        compared=[gate.Compared(**each) for each in card["compared"]],
-        trained_on=len(train),
-        held_out=len(test),
-    )
+    return Outcome.of(candidate)
 
 
 def mixed(own: Sequence[Example], known: Sequence[Example], chosen: Mapping[str, Any]) -> list[Example]:
