@@ -196,7 +196,7 @@ def test_a_line_without_end_is_cut_off() -> None:
 
 def test_a_writer_who_waits_for_the_answer_gets_it(runtime: Runtime, terms: Terms) -> None:
     reader, writer = os.pipe()
-    with open(reader, "rb", buffering=0), open(writer, "wb", buffering=0) as out:
+    with os.fdopen(reader, "rb", buffering=0), os.fdopen(writer, "wb", buffering=0) as out:
         answers = analyze_rows(lines(Pipe(reader)), runtime=runtime, terms=terms)
         for turn in range(3):
             out.write(b'{"id": %d, "text": "a"}\n' % turn)
@@ -210,12 +210,14 @@ def test_a_writer_who_waits_for_the_answer_gets_it(runtime: Runtime, terms: Term
 def test_a_pipe_is_cut_into_lines_as_a_file_is() -> None:
     written = b"x" * 200_000 + b"\n\nshort\n" + b"y" * 70_000 + b"\nlast"
     reader, writer = os.pipe()
-    with open(reader, "rb", buffering=0):
-        with ThreadPoolExecutor(1) as pool:
-            pool.submit(lambda: open(writer, "wb").write(written)).add_done_callback(
-                lambda done: done.result()
-            )
-            got = [line for line in lines(Pipe(reader), longest=100_000) if line]
+
+    def write() -> None:
+        with os.fdopen(writer, "wb") as out:
+            out.write(written)
+
+    with os.fdopen(reader, "rb", buffering=0), ThreadPoolExecutor(1) as pool:
+        pool.submit(write)
+        got = [line for line in lines(Pipe(reader), longest=100_000) if line]
     assert got == list(lines(io.BytesIO(written), longest=100_000))
 
 
