@@ -91,24 +91,31 @@ class Fusion:
         """As JSON values."""
         return asdict(self)
 
-    def sentiments(
-        self, encoder: Array, domain: Array, wide: Array, named: NDArray[np.int64], length: Array
-    ) -> Array:
-        """Probabilities, posts × sentiments: each kind of text by its own head, weighed by how likely it is.
-
-        ``wide`` holds all columns of the n-grams, ``length`` the ``reach`` of each text. ``named`` is ``UNNAMED``,
-        ``FOUND`` (a company was found in the text) or ``GIVEN`` (it is known to be about a company: a post about
-        platforms, whatever it looks like).
-        """
+    def by_kind(self, encoder: Array, wide: Array, length: Array) -> Array:
+        """Probabilities, posts × kinds of text × sentiments: what each post is if it is of that kind."""
         own = [softmax(self.sentiment(encoder[:, 0], wide[:, COLUMNS["sentiment"]], length[:, None]))]
         for k, (name, mix) in enumerate(zip(DOMAINS[1:], self.others, strict=True), 1):
             own.append(softmax(mix(encoder[:, k], wide[:, COLUMNS[name]])))
-        kind = self.kind(domain, wide[:, COLUMNS["domain"]])
-        kind[named == FOUND, 0] += np.float32(self.found)
-        kind = softmax(kind)
-        kind[named == GIVEN] = np.eye(kind.shape[1], dtype=np.float32)[0]
-        mixed: Array = (np.stack(own, 1) * kind[:, :, None]).sum(1)
-        return mixed
+        return np.stack(own, 1)
+
+    def kinds(self, domain: Array, wide: Array, named: NDArray[np.int64]) -> Array:
+        """Logits, posts × kinds of text. ``named`` is ``UNNAMED``, ``FOUND`` (a company was found in the text) or
+        ``GIVEN`` (it is known to be about a company: a post about platforms, whatever it looks like)."""
+        logits = np.array(self.kind(domain, wide[:, COLUMNS["domain"]]))
+        logits[named == FOUND, 0] += self.found
+        logits[named == GIVEN, 0] = np.inf
+        return logits
+
+    def sentiments(
+        self, encoder: Array, domain: Array, wide: Array, named: NDArray[np.int64], length: Array
+    ) -> Array:
+        """Probabilities, posts × sentiments: each as what it most probably is.
+
+        ``wide`` holds all columns of the n-grams, ``length`` the ``reach`` of each text.
+        """
+        best = self.kinds(domain, wide, named).argmax(1)
+        chosen: Array = self.by_kind(encoder, wide, length)[np.arange(len(best)), best]
+        return chosen
 
     def entities(self, encoder: Array, post: Array, several: bool) -> Array:
         """Probabilities, names × sentiments, of one post's companies; ``post`` holds its sentiment."""

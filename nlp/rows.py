@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import re
+import select
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -28,6 +29,8 @@ PARTS = 3
 CHUNK_BYTES = 4_000_000
 LONGEST_LINE = 64_000_000
 """Bytes of one line; a longer one is a bad row."""
+PAUSE_S = 0.02
+"""Seconds without a new line on a pipe after which the lines so far are judged."""
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -49,9 +52,40 @@ class Row:
     """The row names its entities itself."""
 
 
-def lines(stream: BinaryIO, *, longest: int = LONGEST_LINE) -> Iterator[bytes]:
-    """Lines of a stream; of a line beyond ``longest`` bytes only so much is kept, plus one byte that betrays it."""
-    while line := stream.readline(longest + 1):
+class Pipe:
+    """Lines of a pipe or terminal, and whether the next one is there. Owns nothing: the descriptor stays open."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._kept = bytearray()
+
+    def readline(self, most: int) -> bytes:
+        """The next line, or its first ``most`` bytes; b"" at the end."""
+        seen = 0
+        while (end := self._kept.find(b"\n", seen, most) + 1) == 0 and len(self._kept) < most:
+            seen = len(self._kept)
+            if not (more := os.read(self._descriptor, 1 << 16)):
+                break
+            self._kept += more
+        line = bytes(self._kept[: end or most])
+        del self._kept[: len(line)]
+        return line
+
+    def waits(self) -> bool:
+        """Whether reading a line now would mean waiting for somebody to write it."""
+        return b"\n" not in self._kept and not select.select([self._descriptor], [], [], PAUSE_S)[0]
+
+
+def lines(stream: BinaryIO | Pipe, *, longest: int = LONGEST_LINE) -> Iterator[bytes]:
+    """Lines of a stream; of a line beyond ``longest`` bytes only so much is kept, plus one byte that betrays it.
+
+    Before a wait for the writer of a pipe comes b"": what was read so far should be answered first.
+    """
+    while True:
+        if isinstance(stream, Pipe) and stream.waits():
+            yield b""
+        if not (line := stream.readline(longest + 1)):
+            return
         if len(line) > longest and not line.endswith(b"\n"):
             while (rest := stream.readline(1 << 20)) and not rest.endswith(b"\n"):
                 continue
@@ -137,14 +171,16 @@ def analyze_rows(
 
 
 def _chunks(rows: Iterable[bytes | str]) -> Iterator[list[bytes | str]]:
-    source = (row for row in rows if row.strip())
-    while chunk := list(islice(source, 1)):
-        size = len(chunk[0])
-        for row in islice(source, CHUNK - 1):
+    chunk: list[bytes | str] = []
+    size = 0
+    for row in rows:
+        if row and not row.isspace():
             chunk.append(row)
             size += len(row)
-            if size > CHUNK_BYTES:
-                break
+        if chunk and (not row or len(chunk) == CHUNK or size > CHUNK_BYTES):
+            yield chunk
+            chunk, size = [], 0
+    if chunk:
         yield chunk
 
 

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import os
+import stat
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated, BinaryIO
+from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
 
 from domain.errors import InputError
+
+if TYPE_CHECKING:
+    from nlp.rows import Pipe
 
 EXAMPLE = "例：yujing analyze posts.jsonl > judged.jsonl"
 
@@ -44,17 +48,27 @@ def command(
             out.flush()
 
 
-def _open(file: Path | None, stack: ExitStack) -> BinaryIO:
+def _open(file: Path | None, stack: ExitStack) -> BinaryIO | Pipe:
     if file is None or str(file) == "-":
         if sys.stdin is None:
             raise InputError("没有给文件，标准输入又是关着的")
-        return sys.stdin.buffer
+        return _standard_input()
     if file.is_dir():
         raise InputError(f"{file} 是目录，不是文件")
     try:
         return stack.enter_context(file.open("rb"))
     except OSError as error:
         raise InputError(f"打不开 {file}：{os.strerror(error.errno or 0)}") from error
+
+
+def _standard_input() -> BinaryIO | Pipe:
+    from nlp.rows import Pipe
+
+    try:
+        descriptor = sys.stdin.fileno()
+    except OSError:  # a stand-in, in a test
+        return sys.stdin.buffer
+    return sys.stdin.buffer if stat.S_ISREG(os.fstat(descriptor).st_mode) else Pipe(descriptor)
 
 
 def _counted(lines: Iterator[bytes], file: Path | None, stack: ExitStack) -> Iterator[bytes]:

@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import re
 import time
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -12,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from nlp import rows as rows_module
-from nlp.rows import analyze_rows, dump, lines
+from nlp.rows import Pipe, analyze_rows, dump, lines
 from nlp.runtime import Runtime
 from nlp.segment import Segmenter
 from nlp.terms import Terms
@@ -190,6 +192,33 @@ def test_a_line_without_end_is_cut_off() -> None:
     stream = io.BytesIO(b"x" * 3_000_000 + b"\nshort\n")
     first, second = lines(stream, longest=1_000)
     assert len(first) == 1_001 and second == b"short\n"
+
+
+def test_a_writer_who_waits_for_the_answer_gets_it(runtime: Runtime, terms: Terms) -> None:
+    reader, writer = os.pipe()
+    with os.fdopen(reader, "rb", buffering=0), os.fdopen(writer, "wb", buffering=0) as out:
+        answers = analyze_rows(lines(Pipe(reader)), runtime=runtime, terms=terms)
+        for turn in range(3):
+            out.write(b'{"id": %d, "text": "a"}\n' % turn)
+            assert next(answers)["id"] == turn
+        out.write(b'{"id": 3, ')
+        out.write(b'"text": "b"}\r\n\n{"id": 4, "text": "no newline at the end"}')
+        out.close()
+        assert [row["id"] for row in answers] == [3, 4]
+
+
+def test_a_pipe_is_cut_into_lines_as_a_file_is() -> None:
+    written = b"x" * 200_000 + b"\n\nshort\n" + b"y" * 70_000 + b"\nlast"
+    reader, writer = os.pipe()
+
+    def write() -> None:
+        with os.fdopen(writer, "wb") as out:
+            out.write(written)
+
+    with os.fdopen(reader, "rb", buffering=0), ThreadPoolExecutor(1) as pool:
+        pool.submit(write)
+        got = [line for line in lines(Pipe(reader), longest=100_000) if line]
+    assert got == list(lines(io.BytesIO(written), longest=100_000))
 
 
 json_values = st.recursive(
