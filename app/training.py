@@ -74,14 +74,13 @@ def roll_back(app: App, *, by: str, say: Say, progress: Progress) -> dict[str, A
     with app.models.training():
         app.switch.finish(now=app.clock.now())
         lines = app.models.lines()
+        if lines[-1] == SHIPPED:
+            raise ModelError("在用的就是出厂模型，没有可以退回的")
         earlier = lines[:-1]
-        while earlier and earlier[-1] != SHIPPED and not (app.models.folder / earlier[-1]).is_dir():
-            say(f"模型 {earlier[-1]} 的目录不见了，跳过")
+        while earlier and (wrong := _unusable(app, earlier[-1])):
+            say(f"跳过 {earlier[-1]}：{wrong}")
             earlier = earlier[:-1]
-        if not earlier:
-            if lines[-1] == SHIPPED:
-                raise ModelError("在用的就是出厂模型，没有可以退回的")
-            earlier = (SHIPPED,)
+        earlier = earlier or (SHIPPED,)
         rejudged = _switch(app, earlier, by=by, say=say, progress=progress)
     return {"model": earlier[-1], "before": lines[-1], "rejudged": rejudged, "installed": True}
 
@@ -92,6 +91,17 @@ def rejudge(app: App, *, by: str, say: Say, progress: Progress) -> dict[str, Any
         app.switch.finish(now=app.clock.now())
         rejudged = _switch(app, app.models.lines(), by=by, say=say, progress=progress)
     return {"model": app.runtime.name, "rejudged": rejudged}
+
+
+def _unusable(app: App, name: str) -> str:
+    """Why a model cannot be used: its directory is gone, or of another version of the program; empty when it can."""
+    from nlp.bundle import open_bundle
+
+    try:
+        open_bundle(app.models.directory(name))
+    except ModelError as error:
+        return str(error)
+    return ""
 
 
 def _refuse_foreign(app: App) -> None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 from app.clock import Clock
 from config.environment import read_environment
 from config.settings import Environment, Settings, Smtp
+from domain.errors import ModelError
 
 if TYPE_CHECKING:
     from alerts.channels.mail import MailChannel
@@ -119,13 +120,22 @@ class App:
     @property
     def runtime(self) -> Runtime:
         """The model in use: another one as soon as it was switched in. Raises ``ModelError``."""
-        from nlp.runtime import Runtime
-
         directory = self.models.in_use()
         if self._loaded is None or self._loaded[0] != directory:
-            runtime = Runtime.load(directory)
+            runtime = self._load(directory)
             self._loaded = (directory, runtime, self._analyzer(runtime))
         return self._loaded[1]
+
+    def _load(self, directory: Path) -> Runtime:
+        """Raises ``ModelError``, with the way out where there is one."""
+        from nlp.runtime import Runtime
+
+        try:
+            return Runtime.load(directory)
+        except ModelError as error:
+            if self.models.given or len(self.models.lines()) < 2:
+                raise
+            raise ModelError(f"{error}；运行 yujing train --rollback 可退回上一个模型") from error
 
     @property
     def analyzer(self) -> Analyzer:

@@ -157,6 +157,23 @@ def test_a_model_that_was_deleted_is_said_and_gone_back_from(
     assert app.models.lines() == ("shipped",) and app.runtime.name == named(shipped())
 
 
+def test_a_model_of_another_version_says_the_way_out_and_is_passed_over(
+    app: App, labels: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = app.runtime.name
+    names = []
+    for limit in (0.98, 0.97):
+        trained(monkeypatch, ROSE, limit=limit)
+        names.append(adapt(app, labels)["model"])
+    for name in names:
+        (app.models.folder / name / "manifest.json").write_text('{"format": 1}', "utf-8")
+    app._loaded = None
+    with pytest.raises(ModelError, match="--rollback"):
+        assert app.runtime
+    training.roll_back(app, by="王芳", say=print, progress=lambda a, b: None)
+    assert app.models.lines() == ("shipped",) and app.runtime.name == old
+
+
 def test_killed_after_the_gate_the_same_command_goes_on(
     app: App, labels: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
