@@ -48,7 +48,7 @@ def read(runtime: Runtime, examples: Sequence[Example]) -> list[Logits]:
 
 
 def _fit(loss: Callable[[Floats], float], first: Sequence[float], *, step: float = 1e-8) -> list[float]:
-    """Where ``loss`` is least. ``step``: how far to look for its slope; more where it is computed in single precision."""
+    """Where ``loss`` is least. ``step``: how far to look for its slope; more where it has single precision."""
     found = minimize(loss, np.array(first), method="L-BFGS-B", options={"maxiter": 200, "eps": step})
     return [float(x) for x in found.x]
 
