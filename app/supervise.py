@@ -14,8 +14,8 @@ from app.stopping import SUPERVISED, Stop
 HEALTHY_AFTER_S = 60.0
 """A child that ran so long starts again without delay."""
 LONGEST_PAUSE_S = 60.0
-GRACE_S = 15.0
-"""Seconds between SIGTERM and SIGKILL."""
+GRACE_S = 25.0
+"""Seconds between SIGTERM and SIGKILL: longer than one wait for a mail server (``Smtp.timeout_s``)."""
 
 
 @dataclass(kw_only=True, slots=True)

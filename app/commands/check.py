@@ -41,4 +41,6 @@ def command(
     clocks = [clock for plan in settings.plans.values() for clock in plan.clocks]
     doubtful = sum(not (clock.verified_at and clock.confirmed_by) for clock in clocks)
     if doubtful:
-        print(f"提示：法定时限 {len(clocks)} 条中有 {doubtful} 条未核实或待法务确认（plans/*.yaml 的 clocks）")
+        print(
+            f"提示：法定时限 {len(clocks)} 条中有 {doubtful} 条未核实或待法务确认（plans/*.yaml 的 clocks）"
+        )

@@ -78,7 +78,14 @@ FAULTS = [
     ("plans/usury.yaml", "{contact}", "{contct}", "statement", "不认识的占位", "contact"),
     ("plans/usury.yaml", "{contact}", "{contact", "statement", "花括号", ""),
     ("plans/usury.yaml", "level: orange", "level: purple", "level", "只能是", ""),
-    ("plans/usury.yaml", "verified_at: null", 'verified_at: "2026-13-22"', "clocks[0].verified_at", "需要日期", ""),
+    (
+        "plans/usury.yaml",
+        "verified_at: null",
+        'verified_at: "2026-13-22"',
+        "clocks[0].verified_at",
+        "需要日期",
+        "",
+    ),
     ("plans/usury.yaml", "close_when:", "close_wen:", "close_wen", "不认识的键", "close_when"),
 ]
 
