@@ -69,7 +69,7 @@ class Supervisor:
 
     def _start(self, part: Part, now: float) -> None:
         part.process = subprocess.Popen(
-            [sys.executable, "-m", "app", *part.arguments],
+            [sys.executable, "-P", "-m", "app", *part.arguments],
             env={**self.environment, SUPERVISED: "1"},
             stdin=subprocess.DEVNULL,
             start_new_session=True,
