@@ -228,11 +228,11 @@ def _reasons(view: AlertView) -> list[str]:
         if reason.level and reason.level == top
     ]
     parts = [
-        f"{_PARTS.get(reason.rule, reason.rule)} +{count(reason.points)}（{plain(reason.text)}）"
+        f"{_PARTS.get(reason.rule, reason.rule)} +{count(reason.points)}：{plain(reason.text)}"
         for reason in reasons
         if not reason.level and round(reason.points) > 0
     ]
-    return [*triggers, *([" · ".join(parts)] if parts else [])]
+    return [*triggers, *(["；".join(parts)] if parts else [])]
 
 
 def _spread(spread: Spread, view: AlertView) -> list[str]:

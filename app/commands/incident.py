@@ -260,8 +260,9 @@ def _tasks(console: Console, run: PlanRun, *, now: datetime) -> None:
         title_justify="left",
         header_style="bold",
     )
-    for column in ("到期", "状态", "角色", "任务", "编号"):
+    for column in ("到期", "状态", "角色", "任务"):
         table.add_column(column, overflow="fold")
+    table.add_column("编号", no_wrap=True)
     for task in sorted(run.tasks, key=lambda task: task.due_at):
         late = task.status is TaskStatus.OPEN and task.due_at < now
         words = {"open": "超时" if late else "待办", "done": "完成", "skipped": "跳过"}
@@ -281,7 +282,9 @@ def _timeline(console: Console, timeline: list[TimelineEvent]) -> None:
             for key, value in event.after.items()
             if key in ("level", "owner", "status") and event.before.get(key, "") != value
         ]
-        told = "；".join(part for part in (plain(event.reason), "，".join(map(plain, changed))) if part)
+        told = "；".join(
+            part for part in (plain(event.reason).rstrip("。"), "，".join(map(plain, changed))) if part
+        )
         who = "系统" if event.actor.startswith("rule:") else plain(event.actor)
         table.add_row(spoken(event.at), Text(who), KINDS.get(event.kind, event.kind), Text(told))
     console.print(table)

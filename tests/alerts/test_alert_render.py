@@ -267,7 +267,7 @@ def test_only_the_gravest_hard_triggers_are_told(
     body = part(write(look(replace(alert, reasons=(*alert.reasons, lower)))))
     assert "触发橙色硬条件：38 个不同账号称提现未到账" in body
     assert "A = 31.2" not in body
-    assert "数量 +21（过去 1 小时负面 43 条，A = 8.2） · 主题 +20" in body
+    assert "数量 +21：过去 1 小时负面 43 条，A = 8.2；主题 +20" in body
 
 
 def test_whoever_took_it_is_named_and_is_not_asked_again(look: Callable[..., AlertView]) -> None:
