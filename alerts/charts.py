@@ -139,6 +139,9 @@ def _bars(axes: Axes, series: Series) -> None:
             ha="center",
             fontproperties=FontProperties(fname=str(font_path()), size=8.5),
             color=INK,
+            # Above the line of the onset, which may stand in the same hour.
+            zorder=5,
+            bbox={"facecolor": GROUND, "edgecolor": "none", "pad": 0.8},
         )
 
 

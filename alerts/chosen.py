@@ -75,14 +75,21 @@ def _widest(found: Sequence[Judged]) -> Judged | None:
     )
 
 
-def post_line(pick: Pick, found: Sequence[Judged], platforms: Mapping[str, str]) -> PostLine:
-    """A chosen post as people see it: masked author, weight, reach, decisive words marked."""
+def post_line(
+    pick: Pick, found: Sequence[Judged], platforms: Mapping[str, str], outlets: Mapping[str, str]
+) -> PostLine:
+    """A chosen post as people see it: masked author, weight, reach, decisive words marked.
+
+    ``outlets``: names by source id; of a medium it is the outlet that counts, not the platform alone.
+    """
     post = pick.judged.post
+    platform = platforms.get(post.platform, post.platform)
+    outlet = outlets.get(post.source, "") if _official(post.author) else ""
     url = web_address(post.url)
     return PostLine(
         id=post.id,
         why=pick.why,
-        platform=plain(platforms.get(post.platform, post.platform)),
+        platform=plain(f"{platform} · {outlet}" if outlet else platform),
         author=fit(plain(post.author.name), 24) or "作者未知",
         weight=_weight(post.author),
         published_at=post.published_at,
@@ -133,7 +140,7 @@ def pieces(text: str, decisive: Iterable[str], *, limit: int = EXCERPT) -> tuple
     return (*result, Piece(text="…")) if end < len(text) else tuple(result)
 
 
-def spread_of(found: Sequence[Judged], platforms: Mapping[str, str]) -> Spread:
+def spread_of(found: Sequence[Judged], platforms: Mapping[str, str], outlets: Mapping[str, str]) -> Spread:
     """Counts over at least one negative post."""
     authors = [judged.post.author.key for judged in found]
     where = Counter(plain(platforms.get(j.post.platform, j.post.platform)) for j in found)
@@ -144,7 +151,7 @@ def spread_of(found: Sequence[Judged], platforms: Mapping[str, str]) -> Spread:
         authors=len({key for key in authors if key}),
         anonymous=sum(not key for key in authors),
         platforms=tuple(sorted(where.items(), key=lambda item: (-item[1], item[0]))),
-        first=post_line(Pick(judged=first, why=("最早",)), found, platforms),
+        first=post_line(Pick(judged=first, why=("最早",)), found, platforms, outlets),
         suspicion=_suspicion(found),
     )
 

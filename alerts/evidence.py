@@ -106,8 +106,8 @@ class Evidence:
         chosen = choose(found, claims)
         view = replace(view, series=series, claims=claims)
         if found:
-            lines = tuple(post_line(pick, found, self._platforms) for pick in chosen)
-            view = replace(view, posts=lines, spread=spread_of(found, self._platforms))
+            lines = tuple(post_line(pick, found, self._platforms, self._sources) for pick in chosen)
+            view = replace(view, posts=lines, spread=spread_of(found, self._platforms, self._sources))
         return replace(view, unknowns=self._doubts(view, found, total, now=now))
 
     def _crawls(self, source: str) -> tuple[str, ...]:

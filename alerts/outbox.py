@@ -76,13 +76,17 @@ class Deliverer:
         self._jitter = jitter
         self._hold = hold
 
-    def deliver(self, now: datetime, *, limit: int = 200) -> DeliverySummary:
-        """Send what is due, at most ``limit`` messages; stops early when a channel is down.
+    def deliver(
+        self, now: datetime, *, limit: int = 200, stop: Callable[[], bool] = lambda: False
+    ) -> DeliverySummary:
+        """Send what is due, at most ``limit`` messages; ends early when a channel is down or ``stop`` says so.
 
         Raises ``StoreError`` when the ledger refuses.
         """
         summary = DeliverySummary()
         for _ in range(limit):
+            if stop():
+                break
             leased = self._outbox.lease(1, now=now, lease=self._lease)
             if not leased:
                 break

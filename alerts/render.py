@@ -216,15 +216,23 @@ def _score(view: AlertView) -> str:
 
 
 def _reasons(view: AlertView) -> list[str]:
-    """Hard triggers first, then the parts of the score, most points first."""
-    ordered = sorted(view.alert.reasons, key=lambda reason: (-reason.level, -reason.points))
-    return [
-        f"触发{reason.level.colour}色硬条件：{plain(reason.text)}"
-        if reason.level
-        else f"{_PARTS.get(reason.rule, reason.rule)} +{count(reason.points)}：{plain(reason.text)}"
-        for reason in ordered
-        if reason.level or round(reason.points) > 0
+    """The hard triggers of the highest level that any reached, and in one line the parts of the score.
+
+    Triggers of lower levels add nothing to the decision, and push the posts off the screen.
+    """
+    reasons = sorted(view.alert.reasons, key=lambda reason: -reason.points)
+    top = max((reason.level for reason in reasons), default=Level.NONE)
+    triggers = [
+        f"触发{top.colour}色硬条件：{plain(reason.text)}"
+        for reason in reasons
+        if reason.level and reason.level == top
     ]
+    parts = [
+        f"{_PARTS.get(reason.rule, reason.rule)} +{count(reason.points)}：{plain(reason.text)}"
+        for reason in reasons
+        if not reason.level and round(reason.points) > 0
+    ]
+    return [*triggers, *(["；".join(parts)] if parts else [])]
 
 
 def _spread(spread: Spread, view: AlertView) -> list[str]:

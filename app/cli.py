@@ -9,7 +9,9 @@ import importlib
 import os
 import sys
 from collections.abc import Callable
-from typing import Any
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, TextIO
 
 import typer
 from typer.core import TyperGroup
@@ -91,28 +93,44 @@ def root(ctx: typer.Context) -> None:
 
 def main() -> None:
     """Run the command line and exit."""
+    _open_streams()
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")
-    sys.exit(run(lambda: typer.main.get_command(cli).main(prog_name="yujing", standalone_mode=False)))
+    code = run(lambda: typer.main.get_command(cli).main(prog_name="yujing", standalone_mode=False))
+    for stream in (sys.stdout, sys.stderr):
+        # What is still held and cannot be written was told already; at exit it would be a traceback.
+        if not _flushed(stream):
+            _silence(stream)
+    sys.exit(code)
+
+
+def _open_streams() -> None:
+    """Stand-ins for streams that were closed before us (``>&-``), on their own descriptors.
+
+    Otherwise a database would be opened as descriptor 1, where whatever a library prints goes.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115 - until the end
 
 
 def run(call: Callable[[], Any]) -> int:
     """Exit code of a call; says expected failures in one line on stderr."""
     try:
         code = call()
+        sys.stdout.flush()
     except UsageError as error:
         return _say(str(error), 2)
     except YujingError as error:
         return _say(str(error), 1)
     except KeyboardInterrupt:
         return _say("已中断", 130)
-    except BrokenPipeError:
-        # The reader of our stdout went away (``| head``): keep the interpreter from complaining at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:  # the reader of our stdout went away (``| head``)
         return 1
     except OSError as error:
-        return _say(f"{error.filename or ''}: {error.strerror or error}".lstrip(": "), 1)
+        where = error.filename or ("" if _flushed(sys.stdout) else "标准输出")
+        return _say(f"{where}: {error.strerror or error}".lstrip(": "), 1)
     except Exception as error:
         if hasattr(error, "exit_code") and hasattr(error, "format_message"):  # click's own, vendored or not
             return _say(error.format_message(), int(error.exit_code))
@@ -125,5 +143,20 @@ def run(call: Callable[[], Any]) -> int:
 def _say(message: str, code: int) -> int:
     line = " ".join("".join(c if c.isprintable() else " " for c in message).split())
     if line:
-        print(f"yujing: {line}", file=sys.stderr)
+        with suppress(OSError):
+            print(f"yujing: {line}", file=sys.stderr)
     return code
+
+
+def _flushed(stream: TextIO) -> bool:
+    """Whether everything printed so far could be written."""
+    try:
+        stream.flush()
+    except OSError:
+        return False
+    return True
+
+
+def _silence(stream: TextIO) -> None:
+    """Let what a stream still holds go nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

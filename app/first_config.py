@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import copy
 import shutil
+import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -13,7 +14,8 @@ from urllib.parse import urlsplit
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
-from domain.errors import UsageError
+from config.load import check
+from domain.errors import ConfigError, UsageError, YujingError
 
 KINDS = ("feed", "weibo", "guba", "heimao")
 
@@ -67,16 +69,39 @@ def parse_source(text: str) -> SourceAnswer:
 
 
 def write_config(folder: Path, answers: Answers, *, shipped: Path) -> None:
-    """Write a whole configuration folder; comments of the shipped files stay.
+    """Write a whole configuration folder, right and checked, or nothing; comments of the shipped files stay.
 
-    Raises ``UsageError`` when the folder holds something already.
+    Raises ``UsageError`` when the folder holds something already, ``ConfigError`` for answers that make no
+    valid configuration, ``YujingError`` when it cannot be written.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(f"{folder} 已有内容；换一个文件夹，或先移走它")
+    try:
+        _write(folder, answers, shipped=shipped)
+    except OSError as error:
+        raise YujingError(f"{folder}：写不了配置（{error.strerror or error}）") from error
+
+
+def _write(folder: Path, answers: Answers, *, shipped: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".draft-", dir=folder) as place:
+        draft = Path(place)
+        _draft(draft, answers, shipped=shipped)
+        problems = check(draft)
+        if problems:
+            first = replace(problems[0], file=problems[0].file.replace(str(draft), str(folder)))
+            more = f"；另有 {len(problems) - 1} 处" if problems[1:] else ""
+            raise ConfigError(f"配置没有写：{first}{more}")
+        for entry in draft.iterdir():
+            entry.replace(folder / entry.name)
+
+
+def _draft(folder: Path, answers: Answers, *, shipped: Path) -> None:
     for file in sorted(shipped.glob("*.yaml")):
         shutil.copyfile(file, folder / file.name)
-    shutil.copytree(shipped / "plans", folder / "plans", ignore=shutil.ignore_patterns("__pycache__"))
+    (folder / "plans").mkdir()
+    for file in sorted((shipped / "plans").glob("*.yaml")):
+        shutil.copyfile(file, folder / "plans" / file.name)
     _edit(folder / "brands.yaml", lambda document: _brands(document, answers))
     _edit(folder / "sources.yaml", lambda document: _sources(document, answers))
     _edit(folder / "routes.yaml", lambda document: _routes(document, answers.recipients))

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from typing import TextIO
+
 
 def plain(text: str) -> str:
     """One line of printable text: escape sequences and bidirectional overrides of a hostile post do nothing."""
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())
+
+
+def note(line: str, stream: TextIO) -> None:
+    """One line of a running service. A log that cannot be written (full disk, closed pipe) stops nothing."""
+    with suppress(OSError):
+        print(line, file=stream, flush=True)

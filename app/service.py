@@ -42,7 +42,8 @@ class CrawlFailed(Exception):
 
 
 def _crawling(app: App, sources: Sequence[Source], quiet: bool):  # type: ignore[no-untyped-def]
-    command = [sys.executable, "-m", "app", "crawl", *(source.id for source in sources)]
+    # -P: a folder called app in the working directory is not this package.
+    command = [sys.executable, "-P", "-m", "app", "crawl", *(source.id for source in sources)]
     # Each source has its own limit inside of the process; the margin covers starting and stopping.
     timeout = max(source.limit_s for source in sources) + 60
 

@@ -14,8 +14,8 @@ from app.stopping import SUPERVISED, Stop
 HEALTHY_AFTER_S = 60.0
 """A child that ran so long starts again without delay."""
 LONGEST_PAUSE_S = 60.0
-GRACE_S = 15.0
-"""Seconds between SIGTERM and SIGKILL."""
+GRACE_S = 25.0
+"""Seconds between SIGTERM and SIGKILL: longer than one wait for a mail server (``Smtp.timeout_s``)."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -69,7 +69,7 @@ class Supervisor:
 
     def _start(self, part: Part, now: float) -> None:
         part.process = subprocess.Popen(
-            [sys.executable, "-m", "app", *part.arguments],
+            [sys.executable, "-P", "-m", "app", *part.arguments],
             env={**self.environment, SUPERVISED: "1"},
             stdin=subprocess.DEVNULL,
             start_new_session=True,

@@ -47,9 +47,20 @@ PLATFORMS = {
     "guba": "股吧",
     "heimao": "黑猫投诉",
     "news": "新闻",
+    "notice": "公告",
     "tieba": "贴吧",
     "zhihu": "知乎",
+    "comment": "评论区",
+    "complaint": "投诉平台",
     "app_review": "应用商店",
+    "bilibili": "B站",
+    "douyin": "抖音",
+    "forum": "论坛",
+    "kuaishou": "快手",
+    "toutiao": "今日头条",
+    "wechat": "微信公众号",
+    "xiaohongshu": "小红书",
+    "xueqiu": "雪球",
     "import": "导入",
 }
 """Names of platforms that people know by another word than their id."""
@@ -276,9 +287,12 @@ class App:
 
         ``wait=False`` does not hold an alert back for others of its brand to join it in one mail.
         """
+        from response.mails import sweep
+
         pending = self.ledger.alerts.pending()
         for alert in pending:
             self.desk.on_alert(alert, now=now)
+        sweep(self.ledger, now=now)
         return self.pipeline.run(pending, now=now, wait=wait)
 
     def check(self) -> None:

@@ -124,7 +124,7 @@ def recounted(alert: Alert, finding: Finding, *, at: datetime) -> Alert | None:
 def recovered(alert: Alert, finding: Finding, *, at: datetime, hours: float) -> Alert:
     """The last revision: back to the usual for so many hours."""
     text = (
-        f"已连续 {hours:.0f} 小时没有异常：过去1小时负面 {finding.negatives:.0f} 条，"
+        f"已连续 {hours:.0f} 小时没有异常：过去 1 小时负面 {finding.negatives:.0f} 条，"
         f"负面占比 {finding.share:.0%}（平时 {finding.usual_share:.0%}）。"
     )
     return replace(

@@ -17,7 +17,7 @@ def over_limits(seen: Look, series: int, limits: Limits) -> list[tuple[Finding, 
     """Limits that the whole-brand series passes, each with its words."""
     found = []
     if limits.volume is not None and seen.negatives[series] > limits.volume:
-        words = f"过去1小时负面 {seen.negatives[series]:.0f} 条，超过设定上限 {limits.volume} 条"
+        words = f"过去 1 小时负面 {seen.negatives[series]:.0f} 条，超过设定上限 {limits.volume} 条"
         found.append((finding(seen, series, "limit_volume"), words))
     if (
         limits.share is not None
@@ -25,7 +25,7 @@ def over_limits(seen: Look, series: int, limits: Limits) -> list[tuple[Finding, 
         and seen.share[series] > limits.share
     ):
         words = (
-            f"过去1小时 {seen.posts[series]:.0f} 条中负面 {seen.negatives[series]:.0f} 条，"
+            f"过去 1 小时 {seen.posts[series]:.0f} 条中负面 {seen.negatives[series]:.0f} 条，"
             f"超过设定占比 {limits.share:.0%}"
         )
         found.append((finding(seen, series, "limit_share"), words))

@@ -29,6 +29,7 @@ _THREADS = 10
 _MERCY_S = 5.0
 """Seconds between asking a process group to end and killing it."""
 _running: set[subprocess.Popen[bytes]] = set()
+_stopped: set[subprocess.Popen[bytes]] = set()
 _lock = threading.Lock()
 
 
@@ -48,6 +49,10 @@ class Job:
             raise ValueError(f"job {self.name}: either every_s or cron")
         if self.every_s is not None and self.every_s <= 0:
             raise ValueError(f"job {self.name}: every_s must be positive")
+
+
+class Stopped(Exception):
+    """A process was ended because the service ends: no failure, and its job has not run."""
 
 
 def _log_error(job: str, error: BaseException) -> None:
@@ -134,6 +139,8 @@ class Scheduler:
     def _run(self, job: Job) -> None:
         try:
             job.run()
+        except Stopped:
+            return
         except Exception as error:
             self._on_error(job.name, error)
         self._note(job)
@@ -153,7 +160,7 @@ def run_process(
     """Run a command in a process group of its own and return its exit code; ``quiet`` drops its stdout.
 
     After ``timeout_s`` the whole group is asked to end and, five seconds later, killed: 124 then, as of
-    ``timeout(1)``. Raises ``OSError`` when the command cannot be started.
+    ``timeout(1)``. Raises ``OSError`` when the command cannot be started, ``Stopped`` after ``stop_processes``.
     """
     process = subprocess.Popen(
         list(command),
@@ -165,19 +172,25 @@ def run_process(
     with _lock:
         _running.add(process)
     try:
-        return process.wait(timeout=timeout_s)
+        code = process.wait(timeout=timeout_s)
     except subprocess.TimeoutExpired:
         _end(process)
-        return 124
+        code = 124
     finally:
         with _lock:
             _running.discard(process)
+            stopped = process in _stopped
+            _stopped.discard(process)
+    if code and stopped:
+        raise Stopped
+    return code
 
 
 def stop_processes() -> None:
     """Ask everything that ``run_process`` waits for to end."""
     with _lock:
         waiting = list(_running)
+        _stopped.update(waiting)
     for process in waiting:
         _tell(process, signal.SIGTERM)
     for process in waiting:

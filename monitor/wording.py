@@ -26,27 +26,33 @@ def explain(
     ``until``: when the window ended, where that is not now (posts that were crawled late).
     """
     about = f"「{topic}」" if topic else ""
-    span = "1小时" if finding.window_min == 60 else f"{finding.window_min}分钟"
-    past = f"截至 {until} 的{span}" if until else f"过去{span}"
+    span = "1 小时" if finding.window_min == 60 else f"{finding.window_min} 分钟"
+    past = f"截至 {until} 的 {span}" if until else f"过去 {span}"
     rare = chance_text(finding.tail)
     if limit:
         start = limit
     elif finding.detector == "volume":
-        start = f"过去1小时共 {finding.posts:.0f} 条，创24小时新高"
+        start = f"过去 1 小时共 {finding.posts:.0f} 条，创 24 小时新高"
     elif finding.detector == "slow_burn":
-        start = f"{about}负面连续多小时偏高，过去1小时 {finding.negatives:.0f} 条，平时{usual_text(finding.usual)}"
+        start = f"{about}负面连续多小时偏高，过去 1 小时 {finding.negatives:.0f} 条，平时{usual_text(finding.usual)}"
     else:
         start = f"{past}{about}负面 {finding.observed:.0f} 条，这个时段平时{usual_text(finding.expected)}"
         if rare:
             start += f"，这种高值{rare}"
     parts = [start]
     if finding.posts:
-        verb = "升到" if finding.share > finding.usual_share else "为"
-        whose = f"{about}负面占比" if topic else "负面占比"
-        parts.append(f"{whose}由 {_percent(finding.usual_share)} {verb} {_percent(finding.share)}")
+        parts.append(
+            f"{about}负面占比{_change(_percent(finding.usual_share), _percent(finding.share), finding)}"
+        )
     if history_hours < thin_below:
         parts.append(f"数据不足：历史只有 {history_hours:.0f} 小时")
     return "；".join(parts) + "。"
+
+
+def _change(usual: str, now: str, finding: Finding) -> str:
+    if usual == now:
+        return f" {now}，与平时相同"
+    return f"由 {usual} {'升到' if finding.share > finding.usual_share else '降到'} {now}"
 
 
 def _percent(share: float) -> str:

@@ -15,6 +15,7 @@ from domain.alert import Alert, AlertState, Change, Level
 from domain.errors import InputError, StoreError
 from domain.incident import Incident, IncidentStatus, TimelineEvent
 from domain.plan import Plan, PlanRun
+from response import mails
 from response import plans as running
 from store.ledger import AuditEntry, Ledger
 
@@ -195,6 +196,40 @@ class Desk:
         """It is over. Raises ``InputError`` when it is closed or unknown, or without a reason."""
         return self._end(id_, IncidentStatus.CLOSED, actor=actor, reason=reason, now=now)
 
+    def declare(self, id_: str, level: Level, *, actor: str, reason: str, now: datetime) -> Incident:
+        """Set the level (调级). Raised at once, with the tasks that it asks for; lowered only after its alerts
+        have recovered, which takes ``downgrade_after_hours`` of calm: tasks stay.
+
+        Raises ``InputError`` when it is closed or unknown, without a reason, or too early.
+        """
+        if not reason.strip():
+            raise InputError("需要写明原因")
+        if level is Level.NONE:
+            raise InputError("级别只能是 blue、yellow、orange、red")
+
+        def step(incident: Incident) -> tuple[Incident, TimelineEvent] | None:
+            if level == incident.level:
+                return None
+            if level < incident.level:
+                self._must_have_recovered(incident)
+            plan = self._plan_for(incident.topic, level)
+            after = _owned(
+                replace(incident, level=level, plan=incident.plan or (plan.id if plan else "")), actor, now
+            )
+            event = _decision(incident, after, "declared", actor=actor, reason=reason, now=now)
+            before = {**event.before, "level": incident.level.id}
+            return after, replace(event, before=before, after={**event.after, "level": level.id})
+
+        incident = self._decide(id_, "declare_level", step, actor=actor, reason=reason, now=now)
+        self._append_tasks(incident, now=now)
+        return incident
+
+    def _must_have_recovered(self, incident: Incident) -> None:
+        found = (self._ledger.alerts.get(id_) for id_ in incident.alerts)
+        firing = [alert.id for alert in found if alert is not None and alert.state is not AlertState.RESOLVED]
+        if firing:
+            raise InputError(f"事件 {incident.id} 还不能降级：预警 {'、'.join(firing)} 尚未恢复")
+
     def start_plan(self, incident_id: str, plan_id: str, *, actor: str, now: datetime) -> PlanRun:
         """Start a plan: a frozen copy of it, and tasks with due times, at the incident's level.
 
@@ -249,18 +284,8 @@ class Desk:
 
         incident = self._decide(id_, kind, step, actor=actor, reason=reason, now=now)
         if status is IncidentStatus.FALSE_ALARM:
-            self._take_back_mails(incident, now=now)
+            mails.take_back(self._ledger, incident, now=now)
         return incident
-
-    def _take_back_mails(self, incident: Incident, *, now: datetime) -> None:
-        """Mails that wait (quiet hours, cool-down) are not sent any more.
-
-        One that also carries another alert's news stays: losing that would be worse than a needless mail.
-        """
-        told_in = {row.error for row in self._ledger.outbox.find(state="dropped", limit=1000)}
-        for mail in self._ledger.outbox.find(incident=incident.id, state="waiting", limit=1000):
-            if not any(error.endswith(mail.id) for error in told_in):
-                self._ledger.outbox.drop(mail.id, reason=f"false alarm {incident.id}", at=now)
 
     # ------------------------------------------------------------------ ledger
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import smtplib
+import socket
 import ssl
+import threading
 from contextlib import closing, suppress
 from email.utils import parseaddr
 from typing import Literal
@@ -79,8 +81,8 @@ class MailChannel:
 
     def _connect(self) -> smtplib.SMTP:
         if self._security == "tls":
-            return smtplib.SMTP_SSL(self._host, self._port, timeout=self._timeout_s, context=self._tls)
-        return smtplib.SMTP(self._host, self._port, timeout=self._timeout_s)
+            return _BoundedTls(self._host, self._port, timeout=self._timeout_s, context=self._tls)
+        return _Bounded(self._host, self._port, timeout=self._timeout_s)
 
     def _down(self, error: Exception) -> ChannelDown:
         where = f"SMTP {self._host}:{self._port}"
@@ -104,6 +106,8 @@ class MailChannel:
             return ChannelDown(f"{where} 的主机名或用户名不成立：{_said(error)}")
         if _timed_out(error):
             return ChannelDown(f"{where} 在 {self._timeout_s:g} 秒内没有应答", permanent=False)
+        if isinstance(error, smtplib.SMTPResponseException) and not 200 <= error.smtp_code < 600:
+            return ChannelDown(f"{where} 不是发信服务器，请核对 YUJING_SMTP_URL 的协议和端口")
         return ChannelDown(f"{where} 连不上：{_said(error)}", permanent=False)
 
     def _hand_over(self, server: smtplib.SMTP, notification: Notification) -> None:
@@ -125,10 +129,12 @@ class MailChannel:
         except UnicodeError as error:
             raise DeliveryError(f"收件人 {plain(to)} 的地址只能用 ASCII 字符") from error
         except (OSError, smtplib.SMTPException) as error:
-            happened = (
-                f"在 {self._timeout_s:g} 秒内没有应答" if _timed_out(error) else f"中途断开：{_said(error)}"
-            )
-            raise DeliveryError(f"SMTP {self._host}:{self._port} {happened}", permanent=False) from error
+            where = f"SMTP {self._host}:{self._port}"
+            if _timed_out(error):
+                # The next message would wait as long: the pass ends, and this one goes to the end of the queue.
+                text = f"{where} 在 {self._timeout_s:g} 秒内没有应答"
+                raise ChannelDown(text, permanent=False) from error
+            raise DeliveryError(f"{where} 中途断开：{_said(error)}", permanent=False) from error
 
     def _refused(self, to: str, code: int, said: str) -> DeliveryError:
         """RFC 5321 §4.2.1: 4yz may be tried again, 5yz may not."""
@@ -138,6 +144,41 @@ class MailChannel:
             )
         words = "不接受" if code >= 500 else "暂时不接受"
         return DeliveryError(f"SMTP {self._host} {words} {plain(to)}：{code} {said}", permanent=code >= 500)
+
+
+class _Bounded(smtplib.SMTP):
+    """Ends after four waits altogether: a server that sends a byte a second never exceeds a single one.
+
+    Four waits stay well below the lease of a message in ``alerts/outbox.py``.
+    """
+
+    def __init__(self, host: str, port: int, *, timeout: float, **options: ssl.SSLContext) -> None:
+        self._watchdog = threading.Timer(timeout * 4, self._cut)
+        self._watchdog.daemon = True
+        self._watchdog.start()
+        self._too_slow = False
+        try:
+            super().__init__(host, port, timeout=timeout, **options)  # type: ignore[arg-type]
+        except (OSError, smtplib.SMTPException) as error:
+            self._watchdog.cancel()
+            if self._too_slow:
+                raise TimeoutError from error
+            raise
+
+    def _cut(self) -> None:
+        self._too_slow = True
+        if self.sock is not None:
+            with suppress(OSError):
+                self.sock.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        """Close the connection; the watchdog has nothing to watch any more."""
+        self._watchdog.cancel()
+        super().close()
+
+
+class _BoundedTls(_Bounded, smtplib.SMTP_SSL):
+    """The same over TLS from the first byte."""
 
 
 def _timed_out(error: Exception) -> bool:

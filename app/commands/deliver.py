@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from app.printing import note
 from app.stopping import Stop
 from domain.errors import DeliveryError
 
@@ -27,23 +27,25 @@ def command(
     stop = Stop.on_signals()
     said = ""
     while True:
-        summary = app.deliverer.deliver(app.clock.now())
-        # A server that is down all night is said once, not every ten seconds.
-        news = replace(summary, errors=()) if summary.down == said and said else summary
-        said = summary.down
-        _say(news, once=once)
+        summary = app.deliverer.deliver(app.clock.now(), stop=lambda: stop.asked)
         if once:
+            for error in summary.errors[: -1 if summary.down else None]:
+                print(error, file=sys.stderr)
+            print(_line(summary))
             if summary.down:
                 raise DeliveryError(f"通知没有发完，仍在发件箱里：{summary.down}")
             return
+        # A server that is down all night is said once, not every ten seconds.
+        if not summary.down or summary.down != said:
+            for error in summary.errors:
+                note(error, sys.stderr)
+        said = summary.down
+        if summary.sent or summary.failed:
+            note(_line(summary), sys.stdout)
         if stop.wait(app.settings.service.deliver_every_s):
             return
 
 
-def _say(summary: DeliverySummary, *, once: bool) -> None:
-    """One JSON line for what was done, one line on stderr for each message that was not sent."""
-    for error in summary.errors:
-        print(error, file=sys.stderr)
-    if once or summary.sent or summary.failed:
-        line = {"sent": summary.sent, "retried": summary.retried, "failed": summary.failed}
-        print(json.dumps(line), flush=True)
+def _line(summary: DeliverySummary) -> str:
+    """What was done, machine-readable."""
+    return json.dumps({"sent": summary.sent, "retried": summary.retried, "failed": summary.failed})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.console import Console
@@ -26,7 +26,7 @@ commands = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
     rich_markup_mode=None,
-    help="事件：查看，接手，确认，误报，关闭。",
+    help="事件：查看，接手，确认，调级，误报，关闭。",
     epilog="例：yujing incident list",
 )
 Id = Annotated[str, typer.Argument(help="事件编号，如 INC-20261122-001")]
@@ -40,6 +40,7 @@ KINDS = {
     "joined": "并入预警",
     "topic": "明确主题",
     "level": "升级",
+    "declared": "调级",
     "updated": "新进展",
     "recovered": "预警恢复",
     "acknowledged": "接手",
@@ -47,6 +48,8 @@ KINDS = {
     "responding": "开始处置",
     "plan_started": "启动预案",
     "tasks_added": "追加任务",
+    "task_done": "完成任务",
+    "task_reopened": "重开任务",
     "notified": "已通知",
     "not_notified": "未通知",
     "false_alarm": "误报",
@@ -150,6 +153,21 @@ def close(ctx: typer.Context, id_: Id, reason: Needed, by: By = "", as_json: AsJ
     _done(incident, "已关闭", as_json)
 
 
+@commands.command("level", epilog="例：yujing incident level INC-20261122-001 orange --reason 已有媒体报道")
+def level(
+    ctx: typer.Context,
+    id_: Id,
+    to: Annotated[Literal["blue", "yellow", "orange", "red"], typer.Argument(metavar="LEVEL", help="级别")],
+    reason: Needed,
+    by: By = "",
+    as_json: AsJson = False,
+) -> None:
+    """调级：升级立即生效并追加任务；预警恢复以后才能降级。"""
+    app, actor = ctx.obj(), signed(by)
+    incident = app.desk.declare(id_, Level.of(to), actor=actor, reason=plain(reason), now=app.clock.now())
+    _done(incident, f"为{incident.level.colour}色（{incident.level.word}）", as_json)
+
+
 def row(incident: Incident) -> dict[str, Any]:
     """An incident as JSON values, times at +08:00."""
     return {
@@ -181,6 +199,9 @@ def _run(run: PlanRun) -> dict[str, Any]:
                 "role": task.role,
                 "due_at": iso(task.due_at),
                 "status": task.status.value,
+                "assignee": task.assignee,
+                "evidence": task.evidence,
+                "done_at": iso(task.done_at) if task.done_at else None,
             }
             for task in run.tasks
         ],
@@ -241,10 +262,13 @@ def _tasks(console: Console, run: PlanRun, *, now: datetime) -> None:
     )
     for column in ("到期", "状态", "角色", "任务"):
         table.add_column(column, overflow="fold")
+    table.add_column("编号", no_wrap=True)
     for task in sorted(run.tasks, key=lambda task: task.due_at):
         late = task.status is TaskStatus.OPEN and task.due_at < now
         words = {"open": "超时" if late else "待办", "done": "完成", "skipped": "跳过"}
-        table.add_row(spoken(task.due_at), words[task.status.value], Text(task.role), Text(plain(task.title)))
+        state = words[task.status.value] + (f"（{plain(task.assignee)}）" if task.assignee else "")
+        told = Text(plain(task.title) + (f"：{plain(task.evidence)}" if task.evidence else ""))
+        table.add_row(spoken(task.due_at), Text(state), Text(task.role), told, task.task)
     console.print(table)
 
 
@@ -258,7 +282,9 @@ def _timeline(console: Console, timeline: list[TimelineEvent]) -> None:
             for key, value in event.after.items()
             if key in ("level", "owner", "status") and event.before.get(key, "") != value
         ]
-        told = "；".join(part for part in (plain(event.reason), "，".join(map(plain, changed))) if part)
+        told = "；".join(
+            part for part in (plain(event.reason).rstrip("。"), "，".join(map(plain, changed))) if part
+        )
         who = "系统" if event.actor.startswith("rule:") else plain(event.actor)
         table.add_row(spoken(event.at), Text(who), KINDS.get(event.kind, event.kind), Text(told))
     console.print(table)
@@ -283,6 +309,8 @@ def _next(console: Console, incident: Incident, runs: list[PlanRun]) -> None:
         lines.append(f"我来处理：yujing incident ack {incident.id}")
     if incident.plan and not any(run.plan == incident.plan for run in runs):
         lines.append(f"启动预案：yujing plan start {incident.plan} --incident {incident.id}")
+    if any(task.status is TaskStatus.OPEN for run in runs for task in run.tasks):
+        lines.append(f"完成任务：yujing plan done {runs[0].id} 任务编号 --evidence 写明凭证")
     if runs:
         lines.append(f"关闭：yujing incident close {incident.id} --reason 写明原因")
     lines.append(f"误报：yujing incident false-alarm {incident.id} --reason 写明原因")

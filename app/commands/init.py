@@ -57,7 +57,32 @@ def command(
     from config.environment import home_of, read_environment
 
     ask = _Ask(sys.stdin.isatty())
-    answers = Answers(
+    answers = _asked(ask, name, alias, product, competitor, source, to)
+    home = home_of(os.environ)
+    folder = config or home / "config"
+    variables = {
+        "YUJING_CONFIG": str(folder.resolve()),
+        "YUJING_SMTP_URL": ask.one("发信服务器（如 smtp+starttls://用户@主机:587）", smtp, "--smtp"),
+        "YUJING_MAIL_FROM": mail_from or f"yujing@{answers.recipients[0].rpartition('@')[2]}",
+    }
+    if smtp_password_file:
+        variables["YUJING_SMTP_PASSWORD_FILE"] = str(smtp_password_file.resolve())
+    environment = read_environment({**os.environ, **variables})
+    with as_file(files("config")) as shipped:
+        write_config(folder, answers, shipped=shipped)
+    remembered = home / "settings.env"
+    _remember(remembered, variables)
+    print(f"配置已写到 {folder}，每一项都有注释；连接设置在 {remembered}")
+    if test_mail:
+        _send(answers, environment.smtp, remembered, now=wall())
+    _say_next(answers)
+
+
+def _asked(
+    ask: _Ask, name: str, alias: Many, product: Many, competitor: Many, source: Many, to: Many
+) -> Answers:
+    """What was given as options, and answers to the rest. Raises ``UsageError``."""
+    return Answers(
         name=ask.one("品牌名称", name, "--name"),
         aliases=ask.many("别名（逗号分隔，可空）", alias),
         products=ask.many("产品名（逗号分隔，可空）", product),
@@ -70,24 +95,9 @@ def command(
         ),
         recipients=ask.many("收件人邮箱（逗号分隔）", to) or ask.missing("--to"),
     )
-    smtp = ask.one("发信服务器（如 smtp+starttls://用户@主机:587）", smtp, "--smtp")
-    home = home_of(os.environ)
-    folder = config or home / "config"
-    variables = {
-        "YUJING_CONFIG": str(folder.resolve()),
-        "YUJING_SMTP_URL": smtp,
-        "YUJING_MAIL_FROM": mail_from or f"yujing@{answers.recipients[0].rpartition('@')[2]}",
-    }
-    if smtp_password_file:
-        variables["YUJING_SMTP_PASSWORD_FILE"] = str(smtp_password_file.resolve())
-    environment = read_environment({**os.environ, **variables})
-    with as_file(files("config")) as shipped:
-        write_config(folder, answers, shipped=shipped)
-    _check(folder)
-    _remember(home / "settings.env", variables)
-    print(f"配置已写到 {folder}，每一项都有注释；连接设置在 {home / 'settings.env'}")
-    if test_mail:
-        _send(answers, environment.smtp, now=wall())
+
+
+def _say_next(answers: Answers) -> None:
     print("下一步：yujing check（检查配置）→ yujing up（启动服务）→ yujing status（看数据源是否正常）")
     if any(source.kind == "weibo" and not source.base_url for source in answers.sources):
         print(
@@ -120,25 +130,19 @@ class _Ask:
         raise UsageError(f"缺少 {option}")
 
 
-def _check(folder: Path) -> None:
-    from config.load import check
-
-    problems = check(folder)
-    if problems:
-        more = f"（另有 {len(problems) - 1} 处，运行 yujing check --config {folder}）" if problems[1:] else ""
-        raise YujingError(f"{problems[0]}{more}")
-
-
 def _remember(path: Path, variables: dict[str, str]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
     lines = ["# yujing init 写下的连接设置；环境变量优先于这里。可以 source。\n"]
     lines += [f"{key}={shlex.quote(value)}\n" for key, value in variables.items()]
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as out:
-        out.writelines(lines)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as out:
+            out.writelines(lines)
+    except OSError as error:
+        raise YujingError(f"{path}：写不了连接设置（{error.strerror or error}）") from error
 
 
-def _send(answers: Answers, smtp: Smtp, *, now: datetime) -> None:
+def _send(answers: Answers, smtp: Smtp, remembered: Path, *, now: datetime) -> None:
     from app.wire import mail_channel
 
     subject = f"【测试】舆警已为「{answers.name}」准备好"
@@ -155,7 +159,10 @@ def _send(answers: Answers, smtp: Smtp, *, now: datetime) -> None:
         try:
             channel.send(_notification(recipient, subject, message, now=now))
         except DeliveryError as error:
-            raise DeliveryError(f"配置已写好，但测试邮件没有发出：{error}") from error
+            raise DeliveryError(
+                f"配置已写好，但测试邮件没有发出：{error}；连接设置在 {remembered}，"
+                "收件人在 routes.yaml，改好即可，不必重来"
+            ) from error
     print(f"测试邮件已发给 {'、'.join(answers.recipients)}")
 
 

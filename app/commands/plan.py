@@ -1,4 +1,4 @@
-"""``yujing plan``: read the response plans, start one."""
+"""``yujing plan``: read the response plans, start one, tick its tasks."""
 
 from __future__ import annotations
 
@@ -23,9 +23,12 @@ commands = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
     rich_markup_mode=None,
-    help="预案：查看，启动。",
+    help="预案：查看，启动，完成任务。",
     epilog="例：yujing plan list",
 )
+Run = Annotated[str, typer.Argument(metavar="RUN", help="事件编号，或 事件编号/预案编号")]
+Task = Annotated[str, typer.Argument(metavar="TASK", help="任务编号，见 yujing incident show")]
+By = Annotated[str, typer.Option("--by", help="是谁；默认登录名")]
 AsJson = Annotated[bool, typer.Option("--json", help="每行一个 JSON 对象")]
 COUNSEL = "法定时限只作提醒，不构成法律意见；是否适用、从何时起算，由法务确认。"
 
@@ -77,7 +80,7 @@ def start(
     ctx: typer.Context,
     incident: Annotated[str, typer.Option("--incident", help="事件编号（必填）", show_default=False)],
     id_: Annotated[str, typer.Argument(metavar="PLAN", help="预案编号；默认事件建议的预案")] = "",
-    by: Annotated[str, typer.Option("--by", help="是谁；默认登录名")] = "",
+    by: By = "",
     as_json: AsJson = False,
 ) -> None:
     """启动预案：冻结一份副本，按事件级别建立带时限的任务。"""
@@ -99,6 +102,52 @@ def start(
     print(f"{run.incident} 已启动预案 {run.plan}，{len(tasks)} 项任务：")
     for task in tasks:
         print(f"  {spoken(task.due_at)}  {task.role}  {plain(task.title)}")
+
+
+@commands.command(
+    "done",
+    epilog="例：yujing plan done INC-20261122-001/fraud verify-posts --by 李雷 --evidence 核实表链接",
+)
+def done(
+    ctx: typer.Context,
+    run: Run,
+    task: Task,
+    evidence: Annotated[str, typer.Option(help="凭证：链接、编号或一句话；预案要求时必填")] = "",
+    reason: Annotated[str, typer.Option(help="说明，写进时间线")] = "",
+    by: By = "",
+) -> None:
+    """完成一项任务；事件结束以后（如复盘）也可以。"""
+    from response.tasks import finish
+
+    app, actor = ctx.obj(), signed(by)
+    after = finish(
+        app.ledger,
+        run,
+        task,
+        actor=actor,
+        evidence=plain(evidence),
+        reason=plain(reason),
+        now=app.clock.now(),
+    )
+    print(f"{after.run} {after.task} 已完成：{plain(after.title)}")
+
+
+@commands.command(
+    "reopen", epilog="例：yujing plan reopen INC-20261122-001/fraud verify-posts --reason 样本不足，重新核实"
+)
+def reopen(
+    ctx: typer.Context,
+    run: Run,
+    task: Task,
+    reason: Annotated[str, typer.Option(help="原因（必填），写进时间线", show_default=False)],
+    by: By = "",
+) -> None:
+    """重开一项记错的任务；时间线两次都留着。"""
+    from response.tasks import reopen as again
+
+    app, actor = ctx.obj(), signed(by)
+    after = again(app.ledger, run, task, actor=actor, reason=plain(reason), now=app.clock.now())
+    print(f"{after.run} {after.task} 重新待办：{plain(after.title)}")
 
 
 def _row(settings: Settings, plan: Plan) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from app.printing import plain
+from domain.alert import Level
 from domain.errors import ModelError
 from domain.local_time import iso, spoken
 
@@ -31,7 +33,7 @@ def command(
     if as_json:
         print(json.dumps(state, ensure_ascii=False))
     else:
-        _show(state)
+        _show(state, {known.id: known.name for known in (*app.settings.brands, *app.settings.sources)})
 
 
 def collect(app: App) -> dict[str, Any]:
@@ -65,6 +67,7 @@ def collect(app: App) -> dict[str, Any]:
         "outbox": {
             state: len(app.ledger.outbox.find(state=state, limit=10_000)) for state in ("waiting", "failed")
         },
+        "delivery": _delivery(app),
         "incidents_open": [i.id for i in app.ledger.incidents.find() if i.status.open],
     }
 
@@ -86,6 +89,23 @@ def _model(app: App) -> dict[str, Any]:
         }
     except ModelError as error:
         return {"error": str(error)}
+
+
+def _delivery(app: App) -> dict[str, Any]:
+    """How each channel does: when it took a message last, and what it says since when if it takes none."""
+    from alerts.outbox import STATE
+
+    def time(value: object) -> str | None:
+        return iso(datetime.fromisoformat(str(value))) if value else None
+
+    return {
+        channel: {
+            "last_sent": time(said.get("last_sent")),
+            "error": str(said.get("error", "")),
+            "error_since": time(said.get("error_since")),
+        }
+        for channel, said in app.ledger.states.load(STATE).items()
+    }
 
 
 def _sources(app: App, now: datetime) -> list[dict[str, Any]]:
@@ -119,7 +139,7 @@ def _sources(app: App, now: datetime) -> list[dict[str, Any]]:
     return rows
 
 
-def _show(state: dict[str, Any]) -> None:
+def _show(state: dict[str, Any], names: Mapping[str, str]) -> None:
     console = Console()
     table = Table(title="数据源", title_justify="left", header_style="bold")
     for name in ("数据源", "结果", "最近抓取", "见到", "新增", "更新", "拒收", "已入库", "说明"):
@@ -141,10 +161,16 @@ def _show(state: dict[str, Any]) -> None:
     console.print(
         f"发件箱：待发 {state['outbox']['waiting']}，失败 {state['outbox']['failed']}", markup=False
     )
+    for channel, said in state["delivery"].items():
+        if said["error"]:
+            since = spoken(datetime.fromisoformat(said["error_since"]))
+            console.print(f"送达 {channel} ⚠ {since}起不通：{plain(said['error'])}", markup=False)
     for alert in state["alerts"]:
-        when = spoken(datetime.fromisoformat(alert["at"]))
-        subject = alert["brand"] or alert["source"]
-        console.print(f"预警：{when} {alert['level']} {subject} {plain(alert['explanation'])}", markup=False)
+        when, level = spoken(datetime.fromisoformat(alert["at"])), Level.of(alert["level"])
+        subject = names.get(alert["brand"] or alert["source"], alert["brand"] or alert["source"])
+        console.print(
+            f"预警：{when} {level.colour}色 {plain(subject)} {plain(alert['explanation'])}", markup=False
+        )
     if state["incidents_open"]:
         console.print("未关闭事件：" + "、".join(state["incidents_open"]), markup=False)
 

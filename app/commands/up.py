@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import fcntl
+import sys
 import time
 from typing import IO
 
 import typer
 
+from app.printing import note
 from app.stopping import Stop
 from app.supervise import Part, Supervisor
 from domain.errors import YujingError
@@ -26,7 +28,7 @@ def command(ctx: typer.Context) -> None:
         Supervisor(
             parts=[Part(name=name, arguments=(name,)) for name in PARTS],
             clock=time.monotonic,
-            say=lambda line: print(line, flush=True),
+            say=lambda line: note(line, sys.stdout),
         ).run(stop)
 
 

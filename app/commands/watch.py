@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from app.commands.search import moment
-from app.printing import plain
+from app.printing import note, plain
 from app.stopping import Stop
 from domain.alert import Alert
 from domain.errors import UsageError
@@ -82,4 +82,4 @@ def line(alert: Alert) -> dict[str, object]:
 
 def _failed(job: str, error: BaseException) -> None:
     words = plain(str(error)) or type(error).__name__
-    print(f"yujing: 任务 {job} 失败：{words}", file=sys.stderr, flush=True)
+    note(f"yujing: 任务 {job} 失败：{words}", sys.stderr)

@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 
 from app.service import CrawlFailed, crawl_jobs
 from app.wire import App
-from monitor.scheduler import stop_processes
+from monitor.scheduler import Stopped, stop_processes
 
 
 class Crawls:
@@ -54,7 +54,7 @@ class Crawls:
             raise
 
     def _crawl(self) -> None:
-        with suppress(CrawlFailed):
+        with suppress(CrawlFailed, Stopped):
             self.job.run()
 
     def complaints(self) -> list[str]:

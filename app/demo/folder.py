@@ -6,6 +6,7 @@ import fcntl
 import json
 import shutil
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import IO
@@ -36,9 +37,7 @@ class Folder:
             self._claim()
         except OSError as error:
             self._release()
-            raise YujingError(
-                f"{self._wanted or tempfile.gettempdir()}：{error.strerror or error}"
-            ) from error
+            raise self._refused(error) from error
         except BaseException:
             self._release()
             raise
@@ -49,6 +48,8 @@ class Folder:
     ) -> None:
         try:
             self._mark()
+        except OSError as failed:
+            raise self._refused(failed) from failed
         finally:
             self._release()
 
@@ -99,8 +100,12 @@ class Folder:
 
     def _release(self) -> None:
         if self._lock is not None:
-            self._lock.close()
+            with suppress(OSError):  # what a full disk refused before, closing would try again
+                self._lock.close()
             self._lock = None
+
+    def _refused(self, error: OSError) -> YujingError:
+        return YujingError(f"{self._wanted or tempfile.gettempdir()}：{error.strerror or error}")
 
 
 def _made(text: str) -> set[str]:

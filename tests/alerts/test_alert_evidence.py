@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from alerts.chosen import pieces
+from alerts.chosen import Pick, pieces, post_line
 from alerts.words import clock, followers, moment, plain, span, usual, web_address, when
 from domain.alert import Level
 from domain.assessment import Sentiment
@@ -195,6 +195,16 @@ def test_weights_of_authors(posts: Posts, ledger: Ledger, author: Author, weight
     [line] = collect(posts, ledger).posts
     assert line.weight == weight
     assert line.author == (author.name or "作者未知")
+
+
+@pytest.mark.parametrize(("tier", "shown"), [(Tier.REGIONAL_MEDIA, "新闻 · 观澜财经"), (Tier.USER, "新闻")])
+def test_a_medium_is_named_and_a_reader_of_it_is_not(tier: Tier, shown: str) -> None:
+    item = sample.judged(
+        "提现没到账", ident="1", at=AT, platform="news", author=Author(name="沈***", tier=tier)
+    )
+    pick = Pick(judged=item, why=("最早",))
+    line = post_line(pick, [item], {"news": "新闻"}, {item.post.source: "观澜财经"})
+    assert line.platform == shown
 
 
 @pytest.mark.parametrize(

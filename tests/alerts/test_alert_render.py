@@ -18,7 +18,7 @@ from alerts.envelope import Cause, Envelope
 from alerts.headings import GROUNDS, OPERATOR, RECOVERED
 from alerts.render import Writer
 from alerts.view import AlertView
-from domain.alert import Alert, AlertState, Change, Level
+from domain.alert import Alert, AlertState, Change, Level, Reason
 from domain.errors import DeliveryError
 from domain.incident import Incident
 from domain.post import Author
@@ -255,6 +255,19 @@ def test_a_recovery_asks_for_closing_and_shows_no_plan(look: Callable[..., Alert
     )
     assert "yujing incident close INC-" in text
     assert "若现在启动" not in text
+
+
+@pytest.mark.parametrize("part", [text_of, html_of])
+def test_only_the_gravest_hard_triggers_are_told(
+    look: Callable[..., AlertView], part: Callable[[EmailMessage], str]
+) -> None:
+    """The posts must not be pushed off the screen by what decided nothing."""
+    alert = sample.alert()
+    lower = Reason(rule="detector", points=0, text="A = 31.2", level=Level.BLUE)
+    body = part(write(look(replace(alert, reasons=(*alert.reasons, lower)))))
+    assert "触发橙色硬条件：38 个不同账号称提现未到账" in body
+    assert "A = 31.2" not in body
+    assert "数量 +21：过去 1 小时负面 43 条，A = 8.2；主题 +20" in body
 
 
 def test_whoever_took_it_is_named_and_is_not_asked_again(look: Callable[..., AlertView]) -> None:

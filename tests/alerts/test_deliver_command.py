@@ -22,13 +22,16 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def deliver(*arguments: str) -> int:
+def yujing(*arguments: str) -> object:
     import typer
 
     from app.cli import cli
 
-    command = typer.main.get_command(cli)
-    return run(lambda: command.main(["deliver", *arguments], prog_name="yujing", standalone_mode=False))
+    return typer.main.get_command(cli).main(list(arguments), prog_name="yujing", standalone_mode=False)
+
+
+def deliver(*arguments: str) -> int:
+    return run(lambda: yujing("deliver", *arguments))
 
 
 def outbox(home: Path) -> Ledger:
@@ -64,8 +67,12 @@ def test_a_server_that_is_away_is_one_clear_line_and_loses_nothing(
     err = capsys.readouterr().err
     assert f"127.0.0.1:{closed_port}" in err
     assert "Traceback" not in err
+    assert len(err.splitlines()) == 1
     assert [mail.state for mail in ledger.outbox.find()] == ["waiting"]
     ledger.close()
+    assert run(lambda: yujing("status")) == 0
+    shown = capsys.readouterr().out.replace("\n", "")
+    assert "送达 email ⚠" in shown and f"127.0.0.1:{closed_port} 连不上" in shown
 
 
 def test_nothing_to_do_is_done(

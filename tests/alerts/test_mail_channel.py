@@ -88,6 +88,20 @@ def test_a_hung_server_costs_the_timeout_and_no_more(hung: int) -> None:
     assert time.monotonic() - started < 3
 
 
+def test_a_server_that_drips_costs_four_timeouts_and_no_more(dripping: int) -> None:
+    started = time.monotonic()
+    with pytest.raises(ChannelDown, match="没有应答") as caught:
+        channel(dripping, timeout_s=0.4).send(notification())
+    assert not caught.value.permanent
+    assert time.monotonic() - started < 5
+
+
+def test_a_web_server_is_told_from_a_mail_server(web_server: int) -> None:
+    with pytest.raises(ChannelDown, match="不是发信服务器") as caught:
+        channel(web_server).send(notification())
+    assert str(caught.value).isprintable()
+
+
 def test_a_refused_connection_is_transient(closed_port: int) -> None:
     with pytest.raises(ChannelDown) as caught:
         channel(closed_port).send(notification())

@@ -107,6 +107,14 @@ def test_a_channel_that_is_down_ends_the_pass(ledger: Ledger) -> None:
     assert state(ledger, "n2").tries == 0
 
 
+def test_asked_to_end_between_two_messages_it_does(ledger: Ledger) -> None:
+    ledger.outbox.enqueue([waiting("n1"), waiting("n2")])
+    channel = Scripted()
+    summary = deliverer(ledger, channel).deliver(sample.AT, stop=lambda: bool(channel.taken))
+    assert summary.sent == 1
+    assert state(ledger, "n2").state == "waiting" and state(ledger, "n2").tries == 0
+
+
 def test_a_wrong_password_loses_nothing_however_long_it_lasts(ledger: Ledger) -> None:
     ledger.outbox.enqueue([waiting("n1")])
     channel = Scripted(*[ChannelDown("拒绝登录")] * 40)

@@ -51,13 +51,58 @@ def test_expected_failures_become_one_line(capsys: pytest.CaptureFixture[str]) -
         run(lambda: 1 // 0)
 
 
-def test_a_closed_pipe_is_no_traceback(tmp_path: Path) -> None:
+@pytest.mark.parametrize("arguments", ["--help", "check", "plan list --json", "analyze ROWS"])
+@pytest.mark.parametrize(
+    ("output", "code", "said"),
+    [
+        ("| true", 1, ""),
+        (">/dev/full", 1, "yujing: 标准输出: No space left on device\n"),
+        (">/dev/full 2>/dev/full", 1, ""),
+        (">&-", 0, ""),
+        ("<&- >&- 2>&-", 0, ""),
+    ],
+)
+def test_an_output_that_cannot_be_written_is_one_line(
+    tmp_path: Path, arguments: str, output: str, code: int, said: str
+) -> None:
+    """Also what is still held back when the command ends: most people's Python buffers its output."""
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text('{"id": 1, "text": "提现不到账"}\n', encoding="utf-8")
+    words = f"{sys.executable} -m app {arguments.replace('ROWS', str(rows))}"
     done = subprocess.run(
-        f"{sys.executable} -m app --help | head -c 1",
-        shell=True,
-        capture_output=True,
+        ["bash", "-c", f"set -o pipefail; {words} {output}"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        stdin=subprocess.DEVNULL,
         text=True,
         timeout=60,
-        env={**os.environ, "YUJING_HOME": str(tmp_path)},
+        env={
+            **{k: v for k, v in os.environ.items() if k != "PYTHONUNBUFFERED"},
+            "YUJING_HOME": str(tmp_path),
+        },
     )
-    assert "Traceback" not in done.stderr
+    assert (done.returncode, done.stderr) == (code, said)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "demo --dir {0}/demo",
+        "init --name 海棠 --to a@example.com --smtp smtp://127.0.0.1:9",
+        "import {0}/rows.jsonl",
+        "incident list",
+    ],
+)
+def test_a_disk_that_takes_nothing_is_one_line_that_names_the_place(tmp_path: Path, arguments: str) -> None:
+    """A limit of no bytes a file stands in for a full disk."""
+    (tmp_path / "rows.jsonl").write_text('{"text": "提现不到账"}\n', encoding="utf-8")
+    done = subprocess.run(
+        ["bash", "-c", f"ulimit -f 0; {sys.executable} -m app {arguments.format(tmp_path)} 2>&1 | cat"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env={**os.environ, "YUJING_HOME": str(tmp_path / "home"), "YUJING_SECRET": "0123456789abcdef"},
+    )
+    (line,) = done.stdout.strip().splitlines()
+    assert line.startswith("yujing: ")
+    assert str(tmp_path) in line

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from app.first_config import Answers, SourceAnswer, parse_source, write_config
 from config.load import check, load
-from domain.errors import UsageError
+from domain.errors import ConfigError, UsageError
 
 SHIPPED = Path(__file__).resolve().parents[2] / "config"
 
@@ -61,6 +62,16 @@ def test_a_folder_with_something_in_it_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(UsageError):
         write_config(tmp_path, answers(), shipped=SHIPPED)
     assert (tmp_path / "brands.yaml").read_text() == "mine"
+
+
+def test_answers_that_make_no_configuration_leave_nothing_in_the_way(tmp_path: Path) -> None:
+    """The same command is right the second time, when the answer is."""
+    folder = tmp_path / "config"
+    with pytest.raises(ConfigError, match=r"config/brands\.yaml:\d+: brands\[0\]\.name: .*太短"):
+        write_config(folder, replace(answers(), name="桥"), shipped=SHIPPED)
+    assert list(folder.iterdir()) == []
+    write_config(folder, answers(), shipped=SHIPPED)
+    assert check(folder) == []
 
 
 @pytest.mark.parametrize("text", ["douyin", "guba", "http://", "weibo@nowhere"])

@@ -123,7 +123,9 @@ def test_from_init_to_the_first_mail_about_the_own_brand(tmp_path: Path, mailbox
     )
     assert done.returncode == 0, done.stderr
     until(lambda: mailbox.mails, "the test mail")
+    assert str(home.folder / "settings.env") in done.stderr, "where to put it right"
     assert home.yujing("check").returncode == 0
+    assert home.yujing("deliver", "--once").returncode == 0, "nothing waits: a dead server is no failure"
 
     history(tmp_path / "history.jsonl")
     imported = home.yujing("import", str(tmp_path / "history.jsonl"))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import os
 import subprocess
 import sys
@@ -9,6 +11,9 @@ import threading
 import time
 from pathlib import Path
 
+import pytest
+
+from app.printing import note
 from app.stopping import Stop
 from app.supervise import Part, Supervisor
 
@@ -38,6 +43,38 @@ def test_a_part_that_dies_is_started_again_and_all_end_together() -> None:
     assert any("代码 2" in line for line in lines)
     assert lines[-1] == "全部部件已停止"
     assert part.process is None or part.process.poll() is not None
+
+
+def test_parts_are_ours_whatever_lies_in_the_working_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """``python -m`` alone would run the user's own folder called app."""
+    foreign = tmp_path / "app"
+    foreign.mkdir()
+    (foreign / "__init__.py").write_text(
+        f"open({str(tmp_path / 'ran')!r}, 'w').close()\nraise SystemExit(7)\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    lines: list[str] = []
+    stop = Stop(parent=None)
+    part = Part(name="broken", arguments=("no-such-command",))
+    thread = threading.Thread(target=supervisor(lines, part).run, args=(stop,))
+    thread.start()
+    try:
+        until(lambda: any("已退出" in line for line in lines))
+    finally:
+        stop.set()
+        thread.join(20)
+    assert any("代码 2" in line for line in lines)
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_log_that_cannot_be_written_stops_nothing() -> None:
+    class Full(io.StringIO):
+        def write(self, text: str, /) -> int:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    note("work 已启动", Full())
 
 
 def test_an_orphan_ends_by_itself(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from domain.errors import ConfigError
-from monitor.scheduler import KIND, Job, Scheduler, run_process
+from monitor.scheduler import KIND, Job, Scheduler, Stopped, run_process
 from store.ledger import Ledger
 
 PYTHON = [sys.executable, "-c"]
@@ -142,19 +142,30 @@ def test_a_hanging_process_is_ended_with_its_children(tmp_path) -> None:
     assert not marker.exists()
 
 
-def test_stop_ends_the_process_a_job_waits_for() -> None:
-    codes: list[int] = []
-    started = threading.Event()
+def test_stop_ends_the_process_a_job_waits_for(ledger: Ledger, tmp_path) -> None:
+    """That is no failure of the job, and it has not run: it is due again at the next start."""
+    failures: list[str] = []
+    ended: list[BaseException] = []
+    started = tmp_path / "started"
+    child = f"import time, pathlib\npathlib.Path({str(started)!r}).touch()\ntime.sleep(60)"
 
     def crawl() -> None:
-        started.set()
-        codes.append(run_process([*PYTHON, "import time; time.sleep(60)"], timeout_s=60, env=os.environ))
+        try:
+            run_process([*PYTHON, child], timeout_s=60, env=os.environ)
+        except BaseException as error:
+            ended.append(error)
+            raise
 
-    scheduler = Scheduler([Job(name="crawl", run=crawl, every_s=60)])
+    scheduler = Scheduler(
+        [Job(name="crawl", run=crawl, every_s=60)],
+        on_error=lambda job, _: failures.append(job),
+        states=ledger.states,
+    )
     scheduler.start()
-    assert started.wait(20)
-    time.sleep(0.2)
+    while not started.exists():
+        time.sleep(0.05)
     began = time.monotonic()
     scheduler.stop()
     assert time.monotonic() - began < 20
-    assert codes == [-15]
+    assert [type(error) for error in ended] == [Stopped]
+    assert failures == [] and ledger.states.load(KIND) == {}

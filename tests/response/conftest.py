@@ -89,7 +89,7 @@ def alert(ledger: Ledger) -> Callable[..., Alert]:
             level=level,
             score=55,
             reasons=(),
-            state=AlertState.FIRING,
+            state=AlertState.RESOLVED if change is Change.RECOVERED else AlertState.FIRING,
             onset=T0 - timedelta(minutes=20),
             at=at,
             first_at=before.first_at if before else at,

@@ -14,6 +14,7 @@ from domain.alert import AlertState, Change, Level
 from domain.errors import InputError, StoreError
 from domain.incident import Incident, IncidentStatus, TimelineEvent
 from response.incidents import RULE, Desk
+from response.mails import sweep
 from store.ledger import Ledger, Notification, open_ledger
 from tests.response.conftest import PLAN, T0, plan_for
 
@@ -219,6 +220,62 @@ def test_false_alarm_takes_back_the_mails_that_wait(desk, alert, ledger) -> None
     desk.false_alarm(incident.id, actor="王芳", reason="旧闻", now=T0)
     waiting = {row.id for row in ledger.outbox.find(state="waiting")}
     assert waiting == {"m2", "m3"}, "m3 also tells of the other incident"
+
+
+def test_killed_before_its_mails_were_taken_back_a_false_alarm_still_sends_none(
+    desk, alert, ledger, monkeypatch
+) -> None:
+    """The sweep of the next look at the alerts does what the dead process did not; twice does no harm."""
+    incident = desk.on_alert(alert(), now=T0)
+    other = desk.on_alert(alert("b1", topics=("fraud",)), now=T0)
+    mail(ledger, "m1", incident.id)
+    mail(ledger, "m2", other.id)
+    with monkeypatch.context() as dying:
+        dying.setattr(ledger.outbox, "drop", killed)
+        with pytest.raises(Killed):
+            desk.false_alarm(incident.id, actor="王芳", reason="旧闻", now=T0)
+    assert ledger.incidents.get(incident.id).status is IncidentStatus.FALSE_ALARM
+    assert {row.id for row in ledger.outbox.find(state="waiting")} == {"m1", "m2"}
+    for _ in range(2):
+        sweep(ledger, now=T0 + HOUR)
+        assert {row.id for row in ledger.outbox.find(state="waiting")} == {"m2"}
+
+
+class Killed(BaseException):
+    """The process is gone."""
+
+
+def killed(*_: object, **__: object) -> bool:
+    raise Killed
+
+
+def test_a_level_declared_higher_holds_at_once_and_appends_its_tasks(desk, alert, ledger) -> None:
+    incident = desk.on_alert(alert(level=Level.ORANGE), now=T0)
+    desk.start_plan(incident.id, "", actor="李雷", now=T0)
+    risen = desk.declare(incident.id, Level.RED, actor="韩梅", reason="有人聚集", now=T0 + HOUR)
+    assert (risen.level, risen.owner) == (Level.RED, "李雷")
+    (run,) = ledger.plan_runs.find(incident=incident.id)
+    assert {task.task: task.due_at for task in run.tasks}["stop"] == T0 + HOUR + timedelta(minutes=30)
+    declared = next(e for e in ledger.incidents.timeline(incident.id) if e.kind == "declared")
+    assert (declared.before["level"], declared.after["level"]) == ("orange", "red")
+    assert (declared.actor, declared.reason) == ("韩梅", "有人聚集")
+    assert desk.on_alert(alert(level=Level.ORANGE, minutes=70), now=T0 + 2 * HOUR).level is Level.RED
+
+
+def test_a_level_is_lowered_only_after_its_alerts_have_recovered(desk, alert, ledger) -> None:
+    incident = desk.on_alert(alert(level=Level.ORANGE), now=T0)
+    desk.start_plan(incident.id, "", actor="李雷", now=T0)
+    desk.acknowledge(incident.id, actor="王芳", now=T0)
+    with pytest.raises(InputError, match="预警 a1 尚未恢复"):
+        desk.declare(incident.id, Level.YELLOW, actor="韩梅", reason="平息", now=T0 + HOUR)
+    over = alert(level=Level.ORANGE, change=Change.RECOVERED, minutes=400)
+    desk.on_alert(over, now=T0 + 7 * HOUR)
+    lowered = desk.declare(incident.id, Level.YELLOW, actor="韩梅", reason="平息", now=T0 + 7 * HOUR)
+    assert lowered.level is Level.YELLOW
+    (run,) = ledger.plan_runs.find(incident=incident.id)
+    assert "refund" in {task.task for task in run.tasks}, "nothing is ever deleted"
+    with pytest.raises(InputError, match="原因"):
+        desk.declare(incident.id, Level.RED, actor="韩梅", reason=" ", now=T0 + 7 * HOUR)
 
 
 def test_two_desks_open_one_incident(desk, alert, ledger, url) -> None:

@@ -111,6 +111,39 @@ def test_decisions_are_signed_and_say_why(run, opened) -> None:
     assert whole["timeline"][2]["actor"] == "王芳"
 
 
+def test_a_task_is_ticked_with_its_evidence_and_a_tick_can_be_taken_back(run, opened) -> None:
+    run(plans, "start", "--incident", opened, "--by", "李雷")
+    with pytest.raises(InputError, match="要用 --evidence 写明凭证：核实表：20 条"):
+        run(plans, "done", opened, "verify-posts", "--by", "李雷")
+    assert "已完成" in run(plans, "done", opened, "acknowledge", "--by", "李雷")
+    run(plans, "done", f"{opened}/{TOPIC}", "verify-posts", "--by", "李雷", "--evidence", "表 7")
+    with pytest.raises(InputError, match="已经是这个状态"):
+        run(plans, "done", opened, "verify-posts", "--evidence", "表 8")
+    shown = run(incidents, "show", opened)
+    assert "完成（李雷）" in shown and "核实 20 条帖子：表 7" in shown
+    run(plans, "reopen", opened, "verify-posts", "--by", "王芳", "--reason", "样本不足")
+    with pytest.raises(InputError, match="没有任务 verify"):
+        run(plans, "done", opened, "verify")
+    with pytest.raises(InputError, match="没有已启动的预案 INC-9"):
+        run(plans, "done", "INC-9", "verify-posts")
+    whole = json.loads(run(incidents, "show", opened, "--json"))
+    tasks = {task["id"]: task for task in whole["runs"][0]["tasks"]}
+    assert (tasks["acknowledge"]["status"], tasks["acknowledge"]["assignee"]) == ("done", "李雷")
+    assert (tasks["verify-posts"]["status"], tasks["verify-posts"]["evidence"]) == ("open", "")
+    assert [event["kind"] for event in whole["timeline"]][-3:] == ["task_done", "task_done", "task_reopened"]
+    assert whole["timeline"][-1]["reason"] == "核实 20 条帖子；样本不足"
+    run(incidents, "close", opened, "--reason", "完", "--by", "王芳")
+    run(plans, "done", opened, "review", "--by", "王芳", "--evidence", "复盘报告")
+
+
+def test_a_level_is_declared(run, opened) -> None:
+    out = run(incidents, "level", opened, "red", "--reason", "有人聚集", "--by", "韩梅")
+    assert out == f"{opened} 为红色（特别重大）\n"
+    shown = run(incidents, "show", opened)
+    assert "调级" in shown and "橙色（重大） → 红色（特别重大）" in shown
+    assert run.app.ledger.audit.last()[0].action == "declare_level"
+
+
 def test_default_actor_is_the_login_name(run, opened, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LOGNAME", "zhang")
     run(incidents, "ack", opened)

@@ -1,0 +1,32 @@
+"""Mails of false alarms that still wait are taken back."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from domain.incident import Incident, IncidentStatus
+from store.ledger import Ledger
+
+LONGEST_WAIT = timedelta(days=2)
+"""No mail waits longer, neither for a morning nor for a mail server."""
+
+
+def take_back(ledger: Ledger, incident: Incident, *, now: datetime) -> None:
+    """Mails of an incident that wait (quiet hours, cool-down) are not sent any more.
+
+    One that also carries another alert's news stays: losing that would be worse than a needless mail.
+    """
+    waiting = ledger.outbox.find(incident=incident.id, state="waiting", limit=1000)
+    if not waiting:
+        return
+    told_in = {row.error for row in ledger.outbox.find(state="dropped", limit=1000)}
+    for mail in waiting:
+        if not any(error.endswith(mail.id) for error in told_in):
+            ledger.outbox.drop(mail.id, reason=f"false alarm {incident.id}", at=now)
+
+
+def sweep(ledger: Ledger, *, now: datetime) -> None:
+    """The same for every false alarm of late: a kill may have come between the decision and its mails."""
+    for incident in ledger.incidents.find(statuses=(IncidentStatus.FALSE_ALARM,)):
+        if incident.closed_at is not None and now - incident.closed_at < LONGEST_WAIT:
+            take_back(ledger, incident, now=now)
