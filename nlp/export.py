@@ -64,8 +64,7 @@ class _Inference(nn.Module):
         self.judge = judge
 
     def forward(self, ids: Tensor, mentions: Tensor, owner: Tensor) -> tuple[Tensor, ...]:
-        mask = torch.ones_like(ids)
-        out = self.judge(ids, mask, mentions, owner)
+        out = self.judge(ids, None, mentions, owner)
         return tuple(out[name] for name in OUTPUTS)
 
 

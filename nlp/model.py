@@ -1,4 +1,4 @@
-"""The network: one BERT encoder, a head a task. Training only; ``runtime.py`` computes the same with numpy.
+"""The network: one BERT encoder, a head a task. Training only; ``nlp.export`` writes it down for inference.
 
 Imports torch and transformers, so nothing imports this module before it is needed.
 """
@@ -49,18 +49,24 @@ class Judge(nn.Module):
         self.entity = nn.Linear(size, len(SENTIMENTS))
         self.drop = nn.Dropout(dropout)
 
-    def forward(self, ids: Tensor, mask: Tensor, mentions: Tensor, owner: Tensor) -> dict[str, Tensor]:
+    def forward(
+        self, ids: Tensor, mask: Tensor | None, mentions: Tensor, owner: Tensor
+    ) -> dict[str, Tensor]:
         """Logits of every task.
 
-        ids, mask: windows × length. mentions: names × length, each row the weights (sum 1, or all 0 where the name
+        ids, mask: windows × length; no mask when nothing is padding. mentions: names × length, each row the weights (sum 1, or all 0 where the name
         is not in the window) of the pieces that mention it. owner: the window of each name.
         """
         hidden = self.bert(input_ids=ids, attention_mask=mask).last_hidden_state
-        real = mask.unsqueeze(-1).to(hidden.dtype)
-        mean = (hidden * real).sum(1) / real.sum(1)
+        looks = self.topic_query(hidden)
+        if mask is None:
+            mean = hidden.mean(1)
+        else:
+            real = mask.unsqueeze(-1).to(hidden.dtype)
+            mean = (hidden * real).sum(1) / real.sum(1)
+            looks = looks.masked_fill(mask.unsqueeze(-1) == 0, -1e4)
         post = self.drop(nn.functional.gelu(self.pool(torch.cat([hidden[:, 0], mean], -1))))
-        attention = self.topic_query(hidden).masked_fill(mask.unsqueeze(-1) == 0, -1e4).softmax(1)
-        context = self.drop(torch.einsum("blt,blh->bth", attention, hidden))
+        context = self.drop(torch.einsum("blt,blh->bth", looks.softmax(1), hidden))
         topics = (context * self.topic_out.weight).sum(-1) + self.topic_out.bias + self.topic_post(post)
         result = {
             "sentiment": self.sentiment(post).view(-1, len(DOMAINS), len(SENTIMENTS)),
