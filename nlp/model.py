@@ -49,13 +49,12 @@ class Judge(nn.Module):
         self.entity = nn.Linear(size, len(SENTIMENTS))
         self.drop = nn.Dropout(dropout)
 
-    def forward(
-        self, ids: Tensor, mask: Tensor | None, mentions: Tensor, owner: Tensor
-    ) -> dict[str, Tensor]:
+    def forward(self, ids: Tensor, mask: Tensor | None, mentions: Tensor, owner: Tensor) -> dict[str, Tensor]:
         """Logits of every task.
 
-        ids, mask: windows × length; no mask when nothing is padding. mentions: names × length, each row the weights (sum 1, or all 0 where the name
-        is not in the window) of the pieces that mention it. owner: the window of each name.
+        ids, mask: windows × length; no mask when nothing is padding. mentions: names × length, each row the weights
+        (sum 1, or all 0 where the name is not in the window) of the pieces that mention it. owner: the window of
+        each name.
         """
         hidden = self.bert(input_ids=ids, attention_mask=mask).last_hidden_state
         looks = self.topic_query(hidden)
@@ -79,9 +78,10 @@ class Judge(nn.Module):
         }
         named = torch.einsum("nl,nlh->nh", mentions, hidden[owner])
         named = named + (mentions.sum(1, keepdim=True) == 0) * self.absent
-        looks = torch.einsum("nh,nlh->nl", self.look(named), hidden[owner]) / hidden.shape[-1] ** 0.5
-        around = looks.masked_fill(mask[owner] == 0, -1e4).softmax(1)
-        near = torch.einsum("nl,nlh->nh", around, hidden[owner])
+        around = torch.einsum("nh,nlh->nl", self.look(named), hidden[owner]) / hidden.shape[-1] ** 0.5
+        if mask is not None:
+            around = around.masked_fill(mask[owner] == 0, -1e4)
+        near = torch.einsum("nl,nlh->nh", around.softmax(1), hidden[owner])
         joint = self.drop(nn.functional.gelu(self.mention(torch.cat([named, near, post[owner]], -1))))
         result["entity"] = self.entity(joint)
         return result
