@@ -52,15 +52,9 @@ class Judge(nn.Module):
     def forward(self, ids: Tensor, mask: Tensor | None, mentions: Tensor, owner: Tensor) -> dict[str, Tensor]:
         """Logits of every task.
 
-<<<<<<< HEAD
         ids, mask: windows × length; no mask when nothing is padding. mentions: names × length, each row the weights
         (sum 1, or all 0 where the name is not in the window) of the pieces that mention it. owner: the window of
         each name.
-=======
-        ids, mask: windows × length; no mask when nothing is padding. mentions: names × length, each row the
-        weights (sum 1, or all 0 where the name is not in the window) of the pieces that mention it. owner: the
-        window of each name.
->>>>>>> help-a
         """
         hidden = self.bert(input_ids=ids, attention_mask=mask).last_hidden_state
         looks = self.topic_query(hidden)
