@@ -22,8 +22,9 @@ from nlp.labels import SENTIMENTS, STANCES, TOPICS
 from nlp.tokens import WINDOW, Pieces, Window, mentions, window
 from nlp.wide import COLUMNS, side_by_side
 
-MOST_WINDOWS = 5
-"""Windows of one text that are read: the first four and the last."""
+MOST_WINDOWS = 64
+"""Windows of one text that are read: as many as ``clip`` leaves of a text in Chinese, and of others the first and the
+last."""
 MOST_NAMES = 64
 """Different names of one text that are judged by their own mentions; further ones by the post."""
 BATCH_TOKENS = 1024

@@ -101,7 +101,8 @@ def _sentiment(examples: Sequence[Example], told: Sequence[Told]) -> dict[str, A
         sure = masks[:, 0] & (masks.sum(1) == 1)
         return {"negative_f1": f1(sure, best == 0), "accuracy": float((sure == (best == 0)).mean())}
     truth = masks.argmax(1)
-    each = {name: f1(truth == k, best == k) for k, name in enumerate(SENTIMENTS)}
+    # A set of reviews has no neutral ones: a class without a case has no F1.
+    each = {name: f1(truth == k, best == k) for k, name in enumerate(SENTIMENTS) if (truth == k).any()}
     result = {
         "accuracy": float((truth == best).mean()),
         "macro_f1": float(np.mean(list(each.values()))),
@@ -207,8 +208,9 @@ def _counts(examples: Sequence[Example], told: Sequence[Told]) -> dict[str, NDAr
     if (masks.sum(1) == 1).all():
         truth = masks.argmax(1)
         counted["accuracy"] = [[float(t == b), 1.0] for t, b in zip(truth, best, strict=True)]
+        classes = sorted(set(truth.tolist()))
         counted["macro_f1"] = [
-            [float(x) for k in range(len(SENTIMENTS)) for x in (t == k == b, t == k, b == k)]
+            [float(x) for k in classes for x in (t == k == b, t == k, b == k)]
             for t, b in zip(truth, best, strict=True)
         ]
     else:

@@ -16,8 +16,32 @@ from nlp.evaluate import by_grams, by_model
 from nlp.runtime import Runtime
 from nlp.scores import Scores, table
 
-DIGEST = "TO BE SET"
-FLOORS: dict[str, dict[str, float]] = {}
+DIGEST = "e4aaa95df06ed4977d0bfe604bc3a543749df1cd1920ab58354feba06756f6ec"
+FLOORS: dict[str, dict[str, float]] = {
+    "authored_posts": {
+        "accuracy": 0.76,
+        "macro_f1": 0.72,
+        "topics_micro_f1": 0.64,
+        "topics_macro_f1": 0.64,
+        "stance_accuracy": 0.76,
+        "accused_f1": 0.76,
+    },
+    "written_posts": {
+        "accuracy": 0.75,
+        "macro_f1": 0.73,
+        "topics_micro_f1": 0.57,
+        "topics_macro_f1": 0.57,
+        "stance_accuracy": 0.75,
+        "accused_f1": 0.65,
+    },
+    "authored_posts/contrast": {"accuracy": 0.73, "topics_micro_f1": 0.64, "accused_f1": 0.70},
+    "written_posts/contrast": {"accuracy": 0.75, "topics_micro_f1": 0.55, "accused_f1": 0.61},
+    "labelled/denial": {"accuracy": 0.64, "topics_micro_f1": 0.60, "stance_accuracy": 0.58},
+    "labelled/question": {"accuracy": 0.87, "topics_micro_f1": 0.60, "stance_accuracy": 0.88},
+    "labelled/two_companies": {"accuracy": 0.78, "topics_micro_f1": 0.62, "accused_f1": 0.58},
+}
+LIMITS = {"authored_posts": (0.08, 0.02), "written_posts": (0.05, 0.02)}
+"""Calibration errors that are still borne: of the sentiment, of the topics."""
 
 
 @pytest.fixture(scope="module")
@@ -40,11 +64,11 @@ def test_floor(measured: dict[str, Scores], part: str, name: str) -> None:
     assert getattr(measured[part], name) >= FLOORS[part][name]
 
 
-@pytest.mark.parametrize("part", ["authored_posts", "written_posts"])
+@pytest.mark.parametrize("part", LIMITS)
 def test_confidence_is_honest(measured: dict[str, Scores], part: str) -> None:
     sentiment, topics = measured[part].ece, measured[part].topics_ece
-    assert sentiment is not None and sentiment < 0.06
-    assert topics is not None and topics < 0.03
+    assert sentiment is not None and sentiment < LIMITS[part][0]
+    assert topics is not None and topics < LIMITS[part][1]
 
 
 @pytest.mark.parametrize("part", ["authored_posts", "written_posts"])
