@@ -132,7 +132,7 @@ def _misfits(label: Label, judged: Judged | None) -> list[str]:
         reasons.append("正文与库里的不同（帖子改过，或单元格被改过）：请重新导出这一条")
     names = {each.name for each in judged.assessment.entities}
     for name in label.negative_about or ():
-        if name not in names and _letters(name) not in _letters(post.whole):
+        if name not in names and (not _letters(name) or _letters(name) not in _letters(post.whole)):
             reasons.append(f"负面指向：帖子里没有“{name[:20]}”")
     return reasons
 
