@@ -14,11 +14,12 @@ from threading import Lock
 import numpy as np
 from numpy.typing import NDArray
 
+from domain.errors import ModelError
 from nlp.bundle import Bundle, open_bundle
 from nlp.clean import clip, joined, normalise
 from nlp.encoder import Encoder, softmax
 from nlp.fusion import FOUND, GIVEN, UNNAMED, reach, sigmoid
-from nlp.labels import SENTIMENTS, STANCES, TOPICS
+from nlp.labels import DOMAINS, SENTIMENTS, STANCES, TOPICS
 from nlp.tokens import WINDOW, Pieces, Window, mentions, window
 from nlp.wide import COLUMNS, side_by_side
 
@@ -89,6 +90,15 @@ class Logits:
     wide: Array
 
 
+_SHAPES = {
+    "sentiment": (len(DOMAINS), len(SENTIMENTS)),
+    "domain": (len(DOMAINS),),
+    "topics": (len(TOPICS),),
+    "stance": (len(STANCES),),
+    "ad": (1,),
+    "entity": (1, len(SENTIMENTS)),
+}
+"""Of the logits for a text with one name."""
 _CERTAIN = (0.0005, 0.999, 0.0005)
 
 
@@ -136,8 +146,16 @@ class Runtime:
 
     @classmethod
     def load(cls, directory: Path) -> Runtime:
-        """The model of a directory. Raises ``ModelError``."""
-        return cls(open_bundle(directory))
+        """The model of a directory, tried on one text. Raises ``ModelError``."""
+        made = cls(open_bundle(directory))
+        try:
+            (tried,) = made.logits([("平台", ("平台",))])
+        except Exception as error:  # a foreign network can fail in any way; later every post would be to blame
+            reason = " ".join(str(error).split())[:200]
+            raise ModelError(f"{directory} 的网络与本程序不合：{type(error).__name__}: {reason}") from error
+        if wrong := [name for name, shape in _SHAPES.items() if getattr(tried, name).shape != shape]:
+            raise ModelError(f"{directory} 的网络与本程序的任务不合：{'、'.join(wrong)} 的形状不对")
+        return made
 
     def judge(self, items: Sequence[Item], *, finance: bool = False) -> list[Judgement]:
         """Judgements in the order of the items; exact repeats are computed once, and recent ones not again.
