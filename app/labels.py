@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from app.label_sheet import Line, shown
 from app.rejudge import Progress
+from crawlers.privacy import mask
 from domain.assessment import Sentiment, Stance
 from domain.correction import Correction, text_mark
 from nlp.team_labels import BadLabel, Label
@@ -169,7 +170,7 @@ def _correction(label: Label, judged: Judged, *, by: str, now: datetime) -> Corr
         stance=Stance(label.stance) if label.stance else None,
         ad=label.ad,
         negative_about=label.negative_about,
-        note=label.note[:500],
+        note=mask(label.note)[:500],
     )
 
 
