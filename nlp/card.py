@@ -12,14 +12,15 @@ from nlp.scores import Scores
 
 PURPOSE = (
     "Judges Chinese posts about internet-finance platforms: sentiment of the post and towards each company named, "
-    "17 crisis topics, stance, advert. A BERT encoder (4 × 256, pre-trained for this project) beside a linear model "
+    "17 crisis topics, stance, advert. A BERT-family encoder (its base is named below) beside a linear model "
     "over character 1–4-grams, added up and calibrated on held-out posts."
 )
 WEAKNESSES = (
     "Sarcasm and praise turned round are often read literally.",
     "Denials and questions are told from assertions less surely than topics from one another: stance is per post.",
     "Companies that the text never names are judged by the post as a whole.",
-    "Of a text longer than about 1,200 characters the first four windows and the last are read.",
+    "The sentiment of a text longer than about 1,200 characters is that of its first four windows and the last; what "
+    "it says of companies is read in all passages that name one, up to 15,000 characters.",
     "The positive class is rare in finance posts; soft adverts and praise are confused.",
     "News, stock-forum and review labels mean something else than ours; such texts are recognised and judged by "
     "heads of their own, a wrong guess of the kind costs accuracy.",

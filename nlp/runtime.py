@@ -20,7 +20,8 @@ from nlp.clean import clip, joined, normalise
 from nlp.encoder import Encoder, softmax
 from nlp.fusion import FOUND, GIVEN, UNNAMED, reach, sigmoid
 from nlp.labels import DOMAINS, SENTIMENTS, STANCES, TOPICS
-from nlp.tokens import WINDOW, Pieces, Window, mentions, window
+from nlp.passages import LONG, heard, passages
+from nlp.tokens import WINDOW, Pieces, Window, mentions, occurrences, window
 from nlp.wide import COLUMNS, side_by_side
 
 MOST_WINDOWS = 5
@@ -170,10 +171,28 @@ class Runtime:
         keys = [read[item] for item in items]
         made = self._recent.known(keys)
         new = [key for key in dict.fromkeys(keys) if key[0] and key not in made]
-        raw = self.logits([key[:2] for key in new])
-        made |= dict(zip(new, self._decide(new, raw), strict=True))
+        made |= dict(zip(new, self._heard(new), strict=True))
         self._recent.add({key: made[key] for key in new})
         return [made[key] if key[0] else _blank(len(key[1])) for key in keys]
+
+    def _heard(self, keys: Sequence[Key]) -> list[Judgement]:
+        """Judgements of texts, of long ones also by the passages that name a company (``nlp.passages``)."""
+        parts: list[tuple[int, Key]] = []
+        for i, (text, names, named) in enumerate(keys):
+            for passage in passages(text) if len(text) > LONG and names else ():
+                own = [name for name in dict.fromkeys(names) if occurrences(passage, name)]
+                if own:
+                    parts.append((i, (passage, tuple(own[:MOST_NAMES]), named)))
+        asked = [*keys, *(key for _, key in parts)]
+        judged = self._decide(asked, self.logits([key[:2] for key in asked]))
+        made, told = judged[: len(keys)], judged[len(keys) :]
+        mine: dict[int, list[tuple[Sequence[str], Judgement]]] = {}
+        for (i, (_, own_names, _)), each in zip(parts, told, strict=True):
+            mine.setdefault(i, []).append((own_names, each))
+        limits = self.fusion.thresholds
+        return [
+            heard(each, keys[i][1], mine[i], limits) if i in mine else each for i, each in enumerate(made)
+        ]
 
     def grams(self, texts: Sequence[str]) -> Array:
         """Raw outputs of the n-gram part for normalised texts, in the columns of ``nlp.wide.COLUMNS``."""
