@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from app.label_sheet import Line, shown
 from app.rejudge import Progress
+from crawlers.privacy import mask
 from domain.assessment import Sentiment, Stance
 from domain.correction import Correction, text_mark
 from nlp.team_labels import BadLabel, Label
@@ -132,7 +133,7 @@ def _misfits(label: Label, judged: Judged | None) -> list[str]:
         reasons.append("正文与库里的不同（帖子改过，或单元格被改过）：请重新导出这一条")
     names = {each.name for each in judged.assessment.entities}
     for name in label.negative_about or ():
-        if name not in names and _letters(name) not in _letters(post.whole):
+        if name not in names and (not _letters(name) or _letters(name) not in _letters(post.whole)):
             reasons.append(f"负面指向：帖子里没有“{name[:20]}”")
     return reasons
 
@@ -169,7 +170,7 @@ def _correction(label: Label, judged: Judged, *, by: str, now: datetime) -> Corr
         stance=Stance(label.stance) if label.stance else None,
         ad=label.ad,
         negative_about=label.negative_about,
-        note=label.note[:500],
+        note=mask(label.note)[:500],
     )
 
 

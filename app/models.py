@@ -14,7 +14,7 @@ import fcntl
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,7 +58,7 @@ class Models:
         except (OSError, UnicodeDecodeError) as error:
             raise ModelError(f"读不了 {path}：{error}") from error
         lines = tuple(line for line in text.splitlines() if line)
-        if not lines or any("/" in line or line.startswith(".") for line in lines):
+        if not _names(lines):
             raise ModelError(f"{path} 的内容不对：应是一行一个模型名，最后一行是在用的")
         return lines
 
@@ -117,9 +117,12 @@ class Models:
 
     @contextmanager
     def _locked(self, how: int) -> Iterator[None]:
+        """Whoever waits holds the turn: busy workers that look in overlapping turns would keep a switch out."""
         self._folder.mkdir(parents=True, exist_ok=True)
         with (self._folder / "lock").open("w") as lock:
-            fcntl.flock(lock, how)
+            with (self._folder / "turn.lock").open("w") as turn:
+                fcntl.flock(turn, fcntl.LOCK_EX)
+                fcntl.flock(lock, how)
             yield
 
     # ---------------------------------------------------------------------------- a decided switch
@@ -129,11 +132,14 @@ class Models:
         path = self._folder / "switching"
         try:
             read = json.loads(path.read_text("utf-8"))
-            return Pending(lines=tuple(map(str, read["lines"])), staged=str(read["staged"]))
+            pending = Pending(lines=tuple(map(str, read["lines"])), staged=str(read["staged"]))
         except FileNotFoundError:
             return None
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ModelError(f"读不了 {path}：{error}") from error
+        if not _names((*pending.lines, pending.staged)) or not pending.lines:
+            raise ModelError(f"{path} 的内容不对")
+        return pending
 
     def decide(self, pending: Pending) -> None:
         """From here on the switch is finished by whoever comes next."""
@@ -142,6 +148,11 @@ class Models:
     def settled(self) -> None:
         """The decided switch is done."""
         (self._folder / "switching").unlink(missing_ok=True)
+
+
+def _names(lines: Sequence[str]) -> bool:
+    """At least one, and each the name of something in the folder: no way out of it."""
+    return bool(lines) and not any(not line or "/" in line or line.startswith(".") for line in lines)
 
 
 def chosen(given: Path | None, variables: Mapping[str, str]) -> Path:

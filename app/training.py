@@ -41,11 +41,11 @@ def adapt(
     with app.models.training():
         work = app.models.folder / ".adapting"
         app.switch.finish(now=app.clock.now())
-        if (done := _passed(work)) and done == app.models.lines()[-1]:
-            shutil.rmtree(work)
-            say(f"上次训练出的 {done} 已经在用")
-            return {"model": done, "installed": True}
         own = examples(app, sources)
+        if _passed(work) == _pass(used := app.models.lines()[-1], own):
+            shutil.rmtree(work)
+            say(f"用这些标注训练出的 {used} 已经在用")
+            return {"model": used, "installed": True}
         outcome = _train(app, own, work, budget_min, say)
         for each in (each for each in outcome.compared if each.whole or each.fell):
             say(f"{'✗' if each.fell else '✓'} {each}")
@@ -55,7 +55,7 @@ def adapt(
             raise ModelError(f"新模型没有通过检验，没有装上，仍用原来的：{reasons}")
         before = app.models.lines()
         name = app.models.install(outcome.candidate)
-        (work / "passed").write_text(name, "utf-8")
+        (work / "passed").write_text(_pass(name, own), "utf-8")
         lines = (*before, name)
         rejudged = _switch(app, lines, by=by, say=say, progress=progress)
         shutil.rmtree(work)
@@ -109,8 +109,15 @@ def _refuse_foreign(app: App) -> None:
         raise ConfigError("YUJING_MODEL 指定了模型，装上的新模型不会被用到：先去掉这个设置")
 
 
+def _pass(name: str, own: Sequence[Example]) -> str:
+    """A model that passed the gate, and the labels that made it: other labels ask for another training."""
+    from nlp.adapt import digest
+
+    return f"{name} {digest(own)}"
+
+
 def _passed(work: Path) -> str:
-    """The model that an interrupted call found good."""
+    """What an interrupted call found good."""
     path = work / "passed"
     return path.read_text("utf-8") if path.exists() else ""
 

@@ -132,7 +132,7 @@ def adapt(
             f"可用的标注只有 {len(train)} 条（另留出 {len(test)} 条），至少要 {LEAST} 条才值得训练"
         )
     say(f"标注 {len(train)} 条用来训练，{len(test)} 条留出；重放 {len(replay.train)} 条")
-    _claim(work, {"start": bundle.name, "own": _digest(own), "settings": dict(chosen)})
+    _claim(work, {"start": bundle.name, "own": digest(own), "settings": dict(chosen)})
     candidate = work / "candidate"
     if not candidate.is_dir():
         read = mixed(train, replay.train, chosen)
@@ -166,7 +166,8 @@ def _claim(work: Path, run: Mapping[str, Any]) -> None:
     path.write_text(text, "utf-8")
 
 
-def _digest(own: Sequence[Example]) -> str:
+def digest(own: Sequence[Example]) -> str:
+    """What tells one set of labels from another; their order does not count."""
     lines = sorted(json.dumps({**asdict(e), "row": None}, ensure_ascii=False) for e in own)
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
@@ -207,7 +208,7 @@ def _making(bundle: Bundle, start: Path, work: Path, examples: Sequence[Example]
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir()
     for name in bundles.FILES:
-        shutil.copy(start / name, draft / name)
+        shutil.copyfile(start / name, draft / name)  # not its mode: a package may be installed read-only
     export_trained(
         restore(start / "encoder.onnx"),
         work / "encoder.safetensors",
@@ -246,7 +247,7 @@ def _seal(made: Bundle, work: Path, compared: Sequence[gate.Compared], counts: M
     draft.rename(work / "candidate")
 
 
-_KEPT = ("others", "kind", "found", "gate", "alone", "among")
+_KEPT = ("others", "kind", "found", "alone", "among")
 """What cannot be fitted here: replayed posts are all of one kind of text, and few of them name several companies."""
 
 

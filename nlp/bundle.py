@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
@@ -23,9 +24,9 @@ from typing import Any
 
 from domain.errors import ModelError
 from nlp.fusion import Fusion
-from nlp.labels import TOPICS
+from nlp.labels import DOMAINS, SENTIMENTS, STANCES, TOPICS
 from nlp.tokens import Tokeniser
-from nlp.wide import Wide
+from nlp.wide import KIND_OUTPUTS, OUTPUTS, Wide
 
 FORMAT = 2
 NAME = "yujing-bert"
@@ -33,6 +34,8 @@ MANIFEST = "manifest.json"
 TENSORS = ("wide.safetensors", "kinds.safetensors")
 FILES = ("encoder.onnx", "tokenizer.json", *TENSORS, "fusion.json", "card.json", "CARD.md")
 _MOST_BYTES = 2_000_000_000
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+"""Names become names of files."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,12 +98,16 @@ def _manifest(directory: Path) -> dict[str, Any]:
     files = manifest.get("files")
     if not isinstance(files, dict) or set(files) != set(FILES):
         raise ModelError(f"{path} 所列文件不对")
+    if not all(_NAME.fullmatch(str(manifest.get(key, ""))) for key in ("name", "version")):
+        raise ModelError(f"{path} 的 name 或 version 不是名字：只能有字母、数字和 . _ -")
     return manifest
 
 
 def _checked(directory: Path, name: str, entry: Any) -> bytes:
     path = directory / name
     try:
+        if path.exists() and not path.is_file():  # a pipe would be waited for without end
+            raise ModelError(f"模型文件 {path} 不是文件")
         if path.stat().st_size > _MOST_BYTES:
             raise ModelError(f"{path} 太大")
         content = path.read_bytes()
@@ -147,4 +154,27 @@ def open_bundle(directory: Path) -> Bundle:
         raise ModelError(f"{directory} 的内容不能用:{type(error).__name__}: {error}") from error
     if len(bundle.fusion.thresholds) != len(TOPICS):
         raise ModelError(f"{directory} 的话题数是 {len(bundle.fusion.thresholds)},应为 {len(TOPICS)}")
+    if wrong := [*_wrong_tables(bundle), *_wrong_biases(bundle.fusion)]:
+        raise ModelError(f"{directory} 与本程序的任务不合：{'、'.join(wrong)} 的形状不对")
     return bundle
+
+
+def _wrong_tables(bundle: Bundle) -> list[str]:
+    """Tables of n-grams that are not of our outputs: they would count for something else without a word."""
+    wrong = []
+    for name, table, outputs in (("wide", bundle.wide, OUTPUTS), ("kinds", bundle.kinds, KIND_OUTPUTS)):
+        grams = len(table.hashes)
+        shapes = [each.shape for each in (table.hashes, table.idf, table.weights, table.scale, table.bias)]
+        width = len(outputs)
+        if not grams or shapes != [(grams,), (grams,), (grams, width), (width,), (width,)]:
+            wrong.append(f"{name}.safetensors")
+    return wrong
+
+
+def _wrong_biases(fusion: Fusion) -> list[str]:
+    wanted = {"topics": len(TOPICS), "stance": len(STANCES), "ad": 1, "kind": len(DOMAINS)}
+    wanted |= dict.fromkeys(("sentiment", "alone", "among"), len(SENTIMENTS))
+    wrong = [f"fusion.{name}" for name, size in wanted.items() if len(getattr(fusion, name).bias) != size]
+    if [len(mix.bias) for mix in fusion.others] != [len(SENTIMENTS)] * (len(DOMAINS) - 1):
+        wrong.append("fusion.others")
+    return wrong

@@ -12,15 +12,15 @@ from nlp.scores import Scores
 
 PURPOSE = (
     "Judges Chinese posts about internet-finance platforms: sentiment of the post and towards each company named, "
-    "17 crisis topics, stance, advert. A BERT encoder (4 × 256, pre-trained for this project) beside a linear model "
+    "17 crisis topics, stance, advert. A BERT-family encoder (its base is named below) beside a linear model "
     "over character 1–4-grams, added up and calibrated on held-out posts."
 )
 WEAKNESSES = (
     "Sarcasm and praise turned round are often read literally.",
     "Denials and questions are told from assertions less surely than topics from one another: stance is per post.",
     "Companies that the text never names are judged by the post as a whole.",
-    "Of a text longer than 15,000 characters the first 12,000 and the last 3,000 are read; training reads one window "
-    "of a post, so what stands late in a long article is judged less surely.",
+    "One accusing paragraph in a long article decides about its company and topic, not about the sentiment of the "
+    "whole; of a text longer than 15,000 characters the middle is not read.",
     "The positive class is rare in finance posts; soft adverts and praise are confused.",
     "News, stock-forum and review labels mean something else than ours; such texts are recognised and judged by "
     "heads of their own, a wrong guess of the kind costs accuracy.",

@@ -126,7 +126,7 @@ def _nameable(head: str, ending: str) -> bool:
         return False
     if head.endswith(_GENERIC_ENDS) or (head in _PLACES and ending in _WIDE):
         return False
-    return len(ending) > 1 or head[-1] not in "出间络初而候信私骗房学续转时同网利额还借放助拒车农"
+    return len(ending) > 1 or head[-1] not in _NO_HEAD
 
 
 def _longest(spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:

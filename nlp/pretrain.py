@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from torch.nn import functional
 from transformers import BertForMaskedLM
 
-from domain.errors import InputError
+from domain.errors import InputError, ModelError
 from nlp import corpus
 from nlp.clean import clip, joined
 from nlp.model import tokeniser_of
@@ -35,6 +35,8 @@ POOL = 20_000
 SAVE_EVERY_S = 120
 SAY_EVERY = 50
 _SHORTEST = 6
+_MOST_PIECES = 1 << 16
+"""What fits into two bytes; a multilingual vocabulary does not."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -255,6 +257,8 @@ def run(*, data: Path, base: str | Path, work: Path, course: Course, budget_min:
     work.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(course.threads)
     tokeniser = tokeniser_of(base)
+    if tokeniser.size > _MOST_PIECES:
+        raise ModelError(f"{base} 的词表有 {tokeniser.size} 个词片，再预训练最多 {_MOST_PIECES} 个")
     packed = prepare(data, tokeniser, work, course, say)
     say(f"预训练语料：{len(packed.lengths)} 段，{packed.lengths.sum() / 1e6:.1f} 百万词片")
     training = Pretraining(base, course)

@@ -14,12 +14,14 @@ from threading import Lock
 import numpy as np
 from numpy.typing import NDArray
 
+from domain.errors import ModelError
 from nlp.bundle import Bundle, open_bundle
 from nlp.clean import clip, joined, normalise
 from nlp.encoder import Encoder, softmax
 from nlp.fusion import FOUND, GIVEN, UNNAMED, reach, sigmoid
-from nlp.labels import SENTIMENTS, STANCES, TOPICS
-from nlp.tokens import WINDOW, Pieces, Window, mentions, window
+from nlp.labels import DOMAINS, SENTIMENTS, STANCES, TOPICS
+from nlp.passages import LONG, heard, passages
+from nlp.tokens import WINDOW, Pieces, Window, mentions, occurrences, window
 from nlp.wide import COLUMNS, side_by_side
 
 MOST_WINDOWS = 64
@@ -90,6 +92,15 @@ class Logits:
     wide: Array
 
 
+_SHAPES = {
+    "sentiment": (len(DOMAINS), len(SENTIMENTS)),
+    "domain": (len(DOMAINS),),
+    "topics": (len(TOPICS),),
+    "stance": (len(STANCES),),
+    "ad": (1,),
+    "entity": (1, len(SENTIMENTS)),
+}
+"""Of the logits for a text with one name."""
 _CERTAIN = (0.0005, 0.999, 0.0005)
 
 
@@ -137,8 +148,18 @@ class Runtime:
 
     @classmethod
     def load(cls, directory: Path) -> Runtime:
-        """The model of a directory. Raises ``ModelError``."""
-        return cls(open_bundle(directory))
+        """The model of a directory, tried on one text. Raises ``ModelError``."""
+        made = cls(open_bundle(directory))
+        try:
+            (tried,) = made.logits([("平台", ("平台",))])
+        except (
+            Exception
+        ) as error:  # a foreign network can fail in any way; later every post would be to blame
+            reason = " ".join(str(error).split())[:200]
+            raise ModelError(f"{directory} 的网络与本程序不合：{type(error).__name__}: {reason}") from error
+        if wrong := [name for name, shape in _SHAPES.items() if getattr(tried, name).shape != shape]:
+            raise ModelError(f"{directory} 的网络与本程序的任务不合：{'、'.join(wrong)} 的形状不对")
+        return made
 
     def judge(self, items: Sequence[Item], *, finance: bool = False) -> list[Judgement]:
         """Judgements in the order of the items; exact repeats are computed once, and recent ones not again.
@@ -151,10 +172,28 @@ class Runtime:
         keys = [read[item] for item in items]
         made = self._recent.known(keys)
         new = [key for key in dict.fromkeys(keys) if key[0] and key not in made]
-        raw = self.logits([key[:2] for key in new])
-        made |= dict(zip(new, self._decide(new, raw), strict=True))
+        made |= dict(zip(new, self._heard(new), strict=True))
         self._recent.add({key: made[key] for key in new})
         return [made[key] if key[0] else _blank(len(key[1])) for key in keys]
+
+    def _heard(self, keys: Sequence[Key]) -> list[Judgement]:
+        """Judgements of texts, of long ones also by the passages that name a company (``nlp.passages``)."""
+        parts: list[tuple[int, Key]] = []
+        for i, (text, names, named) in enumerate(keys):
+            for passage in passages(text) if len(text) > LONG and names else ():
+                own = [name for name in dict.fromkeys(names) if occurrences(passage, name)]
+                if own:
+                    parts.append((i, (passage, tuple(own[:MOST_NAMES]), named)))
+        asked = [*keys, *(key for _, key in parts)]
+        judged = self._decide(asked, self.logits([key[:2] for key in asked]))
+        made, told = judged[: len(keys)], judged[len(keys) :]
+        mine: dict[int, list[tuple[Sequence[str], Judgement]]] = {}
+        for (i, (_, own_names, _)), each in zip(parts, told, strict=True):
+            mine.setdefault(i, []).append((own_names, each))
+        limits = self.fusion.thresholds
+        return [
+            heard(each, keys[i][1], mine[i], limits) if i in mine else each for i, each in enumerate(made)
+        ]
 
     def grams(self, texts: Sequence[str]) -> Array:
         """Raw outputs of the n-gram part for normalised texts, in the columns of ``nlp.wide.COLUMNS``."""

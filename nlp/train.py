@@ -138,9 +138,12 @@ def _claim(work: Path, run: dict[str, Any]) -> None:
     work.mkdir(parents=True, exist_ok=True)
     path = work / "run.json"
     text = json.dumps(run, ensure_ascii=False, indent=2, sort_keys=True) + "\n"
-    if path.exists() and path.read_text("utf-8") != text:
+    if not path.exists():
+        part = path.with_suffix(".part")
+        part.write_text(text, "utf-8")
+        part.rename(path)
+    elif path.read_text("utf-8") != text:
         raise ConfigError(f"{work} 里是另一次训练(设置或语料不同);请删掉它,或用 --work 换一个目录")
-    path.write_text(text, "utf-8")
 
 
 def _wide(parts: corpus.Split, work: Path, chosen: Mapping[str, Any], say: Say) -> None:
@@ -209,12 +212,7 @@ def finish(
     runtime = Runtime(replace(loaded, fusion=fusion))
     scores = evaluate.compare(runtime, Lexicon.shipped(Segmenter()), parts.test)
     described = card.describe(
-        data=digests(data),
-        base=identity(base),
-        chosen=chosen,
-        parts=parts,
-        run=_run(work),
-        scores=scores,
+        data=digests(data), base=identity(base), chosen=chosen, parts=parts, run=_run(work), scores=scores
     )
     (making / "card.json").write_text(json.dumps(described, ensure_ascii=False, indent=1) + "\n", "utf-8")
     (making / "CARD.md").write_text(card.markdown(described, scores), "utf-8")

@@ -58,6 +58,14 @@ def command(
     whole = [option is not None for option in (data, out)]
     if bool(labels) + rollback + rejudge + any(whole) != 1:
         raise UsageError("请选一种用法：--labels FILE；--rollback；--rejudge；--data DIR --out DIR")
+    for option, value in {
+        "--base": base,
+        "--work": work,
+        "--settings": settings,
+        "--pretrain-min": pretrain_min,
+    }.items():
+        if value and not any(whole):
+            raise UsageError(f"{option} 只用于从头训练（--data DIR --out DIR）")
     if any(whole):
         if data is None or out is None:
             raise UsageError("从头训练需要 --data 和 --out")

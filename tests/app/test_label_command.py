@@ -212,6 +212,26 @@ def test_two_answers_about_one_post_are_a_mistake(run: Any, app: App, tmp_path: 
     assert run("import", path)["labelled"] == 1
 
 
+def test_a_note_keeps_no_personal_data(run: Any, app: App, tmp_path: Path) -> None:
+    (one, *_) = app.posts.search(_query()).found
+    path = tmp_path / "l.jsonl"
+    path.write_text(
+        json.dumps({"id": one.post.id, "sentiment": "negative", "note": "已致电 13812345678 核实"}) + "\n",
+        "utf-8",
+    )
+    run("import", path)
+    (kept,) = app.ledger.corrections.all()
+    assert "核实" in kept.note and "13812345678" not in kept.note
+
+
+def test_marks_are_no_company(run: Any, app: App, tmp_path: Path) -> None:
+    (one, *_) = app.posts.search(_query()).found
+    path = tmp_path / "l.jsonl"
+    path.write_text(json.dumps({"id": one.post.id, "negative_about": ["！！"]}) + "\n", "utf-8")
+    with pytest.raises(InputError, match="1 行有问题"):
+        run("import", path)
+
+
 def _query() -> Any:
     from store.posts import Query
 

@@ -178,6 +178,30 @@ def test_nobody_looks_while_it_switches(home: Any) -> None:
     assert seen == [(NEW, {NEW})]
 
 
+def test_busy_workers_do_not_keep_a_switch_waiting(home: Any) -> None:
+    """Two that look in overlapping turns without a pause: at no time does nobody look."""
+    done = threading.Event()
+
+    def busy(late: float) -> None:
+        time.sleep(late)
+        while not done.is_set():
+            with home.switch.settled(NOW):
+                time.sleep(0.2)
+
+    workers = [threading.Thread(target=busy, args=(late,)) for late in (0.0, 0.1)]
+    for each in workers:
+        each.start()
+    time.sleep(0.3)
+    switching_ = threading.Thread(target=home.go)
+    switching_.start()
+    switching_.join(20)
+    switched = home.models.lines()[-1]
+    done.set()
+    for each in (*workers, switching_):
+        each.join(20)
+    assert switched == NEW
+
+
 def test_going_back_judges_again_by_the_old_one(home: Any) -> None:
     home.go()
     first = home.stamp()

@@ -202,6 +202,30 @@ def test_killed_after_the_gate_the_same_command_goes_on(
     assert not (app.models.folder / ".adapting").exists()
 
 
+def test_finished_by_a_worker_other_labels_are_trained_on_all_the_same(
+    app: App, labels: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Killed(BaseException):
+        pass
+
+    def dead(*_: Any, **__: Any) -> None:
+        raise Killed
+
+    trained(monkeypatch, ROSE)
+    with monkeypatch.context() as broken:
+        broken.setattr(app.watch, "recount", dead)
+        with pytest.raises(Killed):
+            adapt(app, labels)
+    app.worker.once(now=NOW)
+    first = app.models.lines()[-1]
+    assert first != "shipped"
+    with labels.open("a", encoding="utf-8") as file:
+        file.write('{"text": "又来一条", "sentiment": "negative"}\n')
+    trained(monkeypatch, ROSE, limit=0.97)
+    done = adapt(app, labels)
+    assert done["model"] != first and app.models.lines() == ("shipped", first, done["model"])
+
+
 def test_labels_of_files_and_of_the_ledger(app: App, labels: Path, tmp_path: Path) -> None:
     known = app.posts.search(Query(limit=2)).found
     sheet = tmp_path / "sheet.csv"
@@ -242,6 +266,23 @@ def test_a_spoilt_list_of_models_is_one_clear_line(app: App) -> None:
         assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        '{"lines": [], "staged": "a.rejudged"}',
+        '{"lines": ["../elsewhere"], "staged": "a.rejudged"}',
+        '{"lines": ["shipped"], "staged": "../posts.sqlite3"}',
+        '{"lines": ["shipped"], "staged": ""}',
+    ],
+)
+def test_a_spoilt_decision_is_one_clear_line_and_touches_nothing(app: App, content: str) -> None:
+    app.models.folder.mkdir(exist_ok=True)
+    (app.models.folder / "switching").write_text(content, "utf-8")
+    with pytest.raises(ModelError, match="内容不对"):
+        app.switch.finish(now=NOW)
+    assert len(app.posts.search(Query(limit=100)).found) == 8 and app.models.lines() == ("shipped",)
+
+
 def test_history_is_judged_anew_after_an_upgrade(app: App) -> None:
     (app.models.folder).mkdir(exist_ok=True)
     stored = app.posts.search(Query(limit=100)).found
@@ -251,8 +292,17 @@ def test_history_is_judged_anew_after_an_upgrade(app: App) -> None:
     assert done["rejudged"] == len(stored) and models(app) == {app.runtime.name}
 
 
-@pytest.mark.parametrize("arguments", [[], ["--rollback", "--labels", "x"], ["--data", "d"]])
-def test_wrong_use_says_the_ways(arguments: list[str]) -> None:
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "--labels"),
+        (["--rollback", "--labels", "x"], "--labels"),
+        (["--data", "d"], "--out"),
+        (["--labels", "x", "--base", "b"], "--base"),
+        (["--rejudge", "--pretrain-min", "3"], "--pretrain-min"),
+    ],
+)
+def test_wrong_use_says_the_ways(arguments: list[str], said: str) -> None:
     import typer
     from typer.testing import CliRunner
 
@@ -261,9 +311,7 @@ def test_wrong_use_says_the_ways(arguments: list[str]) -> None:
     single = typer.Typer()
     single.command()(train.command)
     done = CliRunner().invoke(single, arguments)
-    assert (isinstance(done.exception, UsageError) and "--labels" in str(done.exception)) or "--base" in str(
-        done.exception
-    )
+    assert isinstance(done.exception, UsageError) and said in str(done.exception)
 
 
 @pytest.mark.slow

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from domain.errors import InputError
+from domain.errors import InputError, ModelError
 
 pytest.importorskip("torch")
 
@@ -68,6 +68,16 @@ def test_a_pass_reads_every_sequence_as_often_as_its_share(packed: Packed) -> No
     read = np.bincount(np.concatenate(groups), minlength=len(packed.lengths))
     assert (read == 2).all()
     assert all(len(g) * (packed.lengths[g].max() + 2) <= COURSE.tokens for g in groups if len(g) > 1)
+
+
+def test_a_vocabulary_beyond_two_bytes_is_refused(
+    data: Path, base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pretrain, "_MOST_PIECES", 10)
+    with pytest.raises(ModelError, match="词片"):
+        pretrain.run(
+            data=data, base=base, work=tmp_path / "w", course=COURSE, budget_min=0.05, say=lambda _: None
+        )
 
 
 @pytest.mark.slow

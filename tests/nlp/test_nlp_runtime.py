@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import shutil
 import subprocess
@@ -8,6 +9,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from domain.errors import ModelError
@@ -80,7 +82,7 @@ def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     for n in range(5):
         runtime.judge([Item(text=f"第{n}天提现失败")])
     runtime.judge([Item(text="长短" * 1_000)])
-    assert [key[0] for key in runtime._recent[False]._made] == [f"第{n}天提现失败" for n in (2, 3, 4)]
+    assert [key[0] for key in runtime._recent._made] == [f"第{n}天提现失败" for n in (2, 3, 4)]
 
 
 def test_nothing_said_is_neutral_about_everybody(runtime: Runtime) -> None:
@@ -167,6 +169,58 @@ def test_sealed_rubbish_is_refused_in_one_line(copied: Path, name: str, content:
     with pytest.raises(ModelError) as caught:
         Runtime.load(copied)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["../../evil", "", "a b", "a\n", [1]])
+def test_a_name_that_leads_elsewhere_is_refused(copied: Path, name: object) -> None:
+    manifest = json.loads((copied / "manifest.json").read_text("utf-8"))
+    (copied / "manifest.json").write_text(json.dumps(manifest | {"name": name}), "utf-8")
+    with pytest.raises(ModelError, match="不是名字"):
+        Runtime.load(copied)
+
+
+def test_a_pipe_is_not_waited_for(copied: Path) -> None:
+    (copied / "card.json").unlink()
+    os.mkfifo(copied / "card.json")
+    with pytest.raises(ModelError, match="不是文件"):
+        Runtime.load(copied)
+
+
+def test_tables_of_other_outputs_are_refused(copied: Path) -> None:
+    wide, kinds = (copied / name for name in ("wide.safetensors", "kinds.safetensors"))
+    one, other = wide.read_bytes(), kinds.read_bytes()
+    wide.write_bytes(other)
+    kinds.write_bytes(one)
+    seal(copied)
+    with pytest.raises(ModelError, match=r"wide\.safetensors、kinds\.safetensors"):
+        Runtime.load(copied)
+
+
+def test_a_calibration_of_other_tasks_is_refused(copied: Path) -> None:
+    fusion = json.loads((copied / "fusion.json").read_text("utf-8"))
+    fusion["others"].pop()
+    fusion["kind"]["bias"].pop()
+    (copied / "fusion.json").write_text(json.dumps(fusion), "utf-8")
+    seal(copied)
+    with pytest.raises(ModelError, match=r"fusion\.kind、fusion\.others"):
+        Runtime.load(copied)
+
+
+def test_a_network_with_other_heads_is_refused(copied: Path) -> None:
+    import onnx
+    from onnx import helper, numpy_helper
+
+    network = onnx.load_model(copied / "encoder.onnx")
+    graph = network.graph
+    for node in graph.node:  # the advert's head under the topics' name
+        node.output[:] = ["ours" if name == "topics" else name for name in node.output]
+        node.input[:] = ["ours" if name == "topics" else name for name in node.input]
+    graph.initializer.append(numpy_helper.from_array(np.array([0], np.int64), "first"))
+    graph.node.append(helper.make_node("Gather", ["ours", "first"], ["topics"], axis=1))
+    onnx.save_model(network, copied / "encoder.onnx")
+    seal(copied)
+    with pytest.raises(ModelError, match="topics 的形状不对"):
+        Runtime.load(copied)
 
 
 def test_inference_imports_neither_torch_nor_onnx(tmp_path: Path) -> None:
