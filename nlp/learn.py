@@ -318,4 +318,6 @@ def fit(
         "minutes": round(fitting.spent / 60, 1),
         "curve": fitting.curve,
     }
-    (work / "encoder.done").write_text(json.dumps(told) + "\n", "utf-8")
+    part = work / "encoder.done.part"
+    part.write_text(json.dumps(told) + "\n", "utf-8")
+    part.rename(work / "encoder.done")

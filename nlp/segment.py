@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 import marshal
 import math
+import os
 import re
+import stat
 import tempfile
 import warnings
 from collections.abc import Iterable, Iterator
@@ -36,6 +38,17 @@ def _jieba() -> Any:
     return jieba
 
 
+def own_folder(parent: Path) -> Path:
+    """A folder below ``parent`` that only this user can write to. The cache is read by marshal, which trusts what it
+    reads: in a folder for everybody it could be somebody else's."""
+    folder = parent / f"yujing-{os.getuid()}"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    found = folder.lstat()
+    if stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o022:
+        return folder
+    return Path(tempfile.mkdtemp(prefix="yujing-", dir=parent))
+
+
 def _initialise(tokenizer: Any, cache: Path) -> None:
     """jieba reads its own cache value by value from the file; all at once takes a third of the time."""
     try:
@@ -51,7 +64,7 @@ class Segmenter:
     """Cuts text into words; the same words for indexing and for asking.
 
     ``words``: further words to know (brands, topic words). ``cache``: a folder for jieba's prefix dictionary, which
-    makes every later start quick; the system's temporary folder when not given.
+    makes every later start quick; one of this user's in the system's temporary folder when not given.
     """
 
     def __init__(self, words: Iterable[str] = (), *, cache: Path | None = None) -> None:
@@ -62,7 +75,7 @@ class Segmenter:
     def _tokenizer(self) -> Tokenizer:
         module = _jieba()
         tokenizer: Tokenizer = module.Tokenizer()
-        folder = self._cache or Path(tempfile.gettempdir())
+        folder = self._cache or own_folder(Path(tempfile.gettempdir()))
         folder.mkdir(parents=True, exist_ok=True)
         tokenizer.tmp_dir = str(folder)
         tokenizer.cache_file = "yujing-jieba.cache"

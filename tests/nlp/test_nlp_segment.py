@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nlp.corpus import Example
-from nlp.segment import Segmenter
+from nlp.segment import Segmenter, own_folder
 
 
 def test_the_trades_words_and_the_brands_stay_whole(segmenter: Segmenter) -> None:
@@ -61,3 +61,14 @@ def test_jieba_is_silent_even_when_warnings_are_errors(tmp_path: Path) -> None:
     assert done.stdout.strip() == "['提现困难']"
     assert done.stderr == ""
     assert list(tmp_path.iterdir()), "the dictionary's cache goes where it was told to"
+
+
+def test_the_cache_lies_where_nobody_else_can_write(tmp_path: Path) -> None:
+    folder = own_folder(tmp_path)
+    assert folder == own_folder(tmp_path) and not folder.stat().st_mode & 0o077
+    folder.chmod(0o777)
+    assert own_folder(tmp_path) != folder, "somebody else may have written there"
+    folder.rmdir()
+    (tmp_path / "elsewhere").mkdir()
+    folder.symlink_to(tmp_path / "elsewhere")
+    assert own_folder(tmp_path) != folder
