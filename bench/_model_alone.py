@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 
 from nlp.bundle import shipped
-from nlp.runtime import Item, Runtime
+from nlp.judgement import Item
+from nlp.runtime import Runtime
 
 if __name__ == "__main__":
     lines = Path(sys.argv[1]).read_text(encoding="utf-8").splitlines()

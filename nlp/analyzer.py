@@ -12,8 +12,9 @@ from domain.assessment import Assessment, EntityJudgement, Sentiment, Stance, To
 from domain.post import Post, Tier
 from nlp.brands import BrandMatcher
 from nlp.entities import EntityFinder
+from nlp.judgement import Item, Judgement
 from nlp.labels import SENTIMENTS, TOPICS
-from nlp.runtime import Item, Judgement, Runtime
+from nlp.runtime import Runtime
 from nlp.segment import Segmenter
 from nlp.stories import Placed, Stories, Told
 from nlp.terms import Terms

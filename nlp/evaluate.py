@@ -9,9 +9,10 @@ import numpy as np
 
 from nlp.corpus import Example
 from nlp.entities import EntityFinder
+from nlp.judgement import Item
 from nlp.labels import DOMAINS, SENTIMENTS, TOPICS
 from nlp.lexicon import Lexicon
-from nlp.runtime import Item, Runtime
+from nlp.runtime import Runtime
 from nlp.scores import Scores, Told, table
 from nlp.wide import COLUMNS
 

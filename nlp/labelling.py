@@ -17,9 +17,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from nlp.fusion import sigmoid
+from nlp.judgement import Judgement
 from nlp.labels import SENTIMENTS
 from nlp.minhash import shingles, similarity
-from nlp.runtime import Judgement
 from nlp.terms import rarity
 from nlp.wide import LONGEST, Wide, grams
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from nlp.labels import SENTIMENTS
 
 if TYPE_CHECKING:
-    from nlp.runtime import Judgement
+    from nlp.judgement import Judgement
 
 LONG = 1_000
 """Characters of a text from which on its passages are judged as well; a shorter one has four windows at most, and

@@ -16,8 +16,9 @@ import numpy as np
 
 from nlp.analyzer import topic_judgements
 from nlp.entities import EntityFinder
+from nlp.judgement import Item, Judgement
 from nlp.labels import SENTIMENTS
-from nlp.runtime import Item, Judgement, Runtime
+from nlp.runtime import Runtime
 from nlp.terms import Terms
 
 CHUNK = 512

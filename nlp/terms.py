@@ -9,8 +9,8 @@ from functools import cache, cached_property
 from importlib.util import find_spec
 from pathlib import Path
 
+from nlp.judgement import Judgement
 from nlp.labels import SENTIMENTS
-from nlp.runtime import Judgement
 from nlp.segment import Segmenter
 from nlp.wide import Wide
 from nlp.wordlists import words

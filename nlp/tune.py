@@ -13,8 +13,9 @@ from scipy.special import log_softmax, logsumexp
 from nlp.corpus import LABELLED, Example
 from nlp.entities import EntityFinder
 from nlp.fusion import FOUND, GIVEN, UNNAMED, Fusion, Mix, reach, sigmoid
+from nlp.judgement import Logits
 from nlp.labels import DOMAINS, STANCES, TOPICS
-from nlp.runtime import Logits, Runtime
+from nlp.runtime import Runtime
 from nlp.wide import COLUMNS
 
 Floats = NDArray[np.floating]

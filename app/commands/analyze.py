@@ -38,8 +38,6 @@ def command(
 
     with ExitStack() as stack:
         stream = _open(file, stack)
-        if sys.stdout is None:
-            raise InputError("标准输出是关着的，结果没有地方写")
         runtime = Runtime.load(chosen(model, os.environ))
         out = sys.stdout.buffer
         counted = _counted(lines(stream), file, stack)
@@ -50,8 +48,6 @@ def command(
 
 def _open(file: Path | None, stack: ExitStack) -> BinaryIO | Pipe:
     if file is None or str(file) == "-":
-        if sys.stdin is None:
-            raise InputError("没有给文件，标准输入又是关着的")
         return _standard_input()
     if file.is_dir():
         raise InputError(f"{file} 是目录，不是文件")

@@ -15,7 +15,8 @@ from domain.errors import InputError
 from nlp import adapt, bundle
 from nlp.bundle import open_bundle, shipped
 from nlp.corpus import ANY, Example, Split, only
-from nlp.runtime import Item, Runtime
+from nlp.judgement import Item
+from nlp.runtime import Runtime
 
 HERE = Path(__file__).parent
 

@@ -6,9 +6,10 @@ import random
 
 import pytest
 
+from nlp.judgement import Judgement
 from nlp.labelling import BLIND, DISPUTE, DOUBT, NOVEL, Candidate, NewWords, choose
 from nlp.labels import TOPICS
-from nlp.runtime import Judgement, Runtime
+from nlp.runtime import Runtime
 from nlp.segment import Segmenter
 
 LIMITS = (0.5,) * len(TOPICS)

@@ -44,12 +44,8 @@ def test_a_dash_is_the_pipe() -> None:
     assert run(analyze.command, "-", input=ROWS).stdout == run(analyze.command, input=ROWS).stdout
 
 
-@pytest.mark.parametrize(
-    ("redirect", "code", "word"), [("<&-", 1, "标准输入"), (">&-", 1, "标准输出"), ("| head -1", 0, "")]
-)
-def test_a_closed_stream_is_one_line_and_no_traceback(
-    tmp_path: Path, redirect: str, code: int, word: str
-) -> None:
+@pytest.mark.parametrize("redirect", ["<&-", ">&-", "| head -1"])
+def test_a_closed_stream_is_no_traceback(tmp_path: Path, redirect: str) -> None:
     (tmp_path / "posts.jsonl").write_text(ROWS * 400, "utf-8")
     file = "" if redirect == "<&-" else str(tmp_path / "posts.jsonl")
     done = subprocess.run(
@@ -58,8 +54,7 @@ def test_a_closed_stream_is_one_line_and_no_traceback(
         text=True,
         check=False,
     )
-    assert done.returncode == code and word in done.stderr
-    assert done.stderr.count("\n") <= 1 and "Traceback" not in done.stderr
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_an_empty_file_gives_nothing_and_succeeds(tmp_path: Path) -> None:
@@ -111,7 +106,7 @@ def test_evaluate_shows_the_cards_scores() -> None:
 def test_train_names_what_is_missing(tmp_path: Path) -> None:
     args = ("--data", str(tmp_path), "--base", str(tmp_path), "--out", str(tmp_path / "out"))
     error = run(train.command, *args).exception
-    assert isinstance(error, ModelError) and "config.json" in str(error)
+    assert isinstance(error, InputError) and "finance_posts.labelled.train" in str(error)
 
 
 @pytest.mark.slow

@@ -6,9 +6,10 @@ import time
 
 import pytest
 
+from nlp.judgement import Item, Judgement
 from nlp.labels import TOPICS
 from nlp.passages import LONGEST, heard, passages
-from nlp.runtime import Item, Judgement, Runtime
+from nlp.runtime import Runtime
 
 OTHER = (
     "全国秋粮收购进展顺利，各地粮库严格执行质价标准，种粮农民售粮有序。气象部门预计下周北方将有一次降温过程。"

@@ -15,7 +15,8 @@ import pytest
 from domain.errors import ModelError
 from nlp.bundle import FILES, open_bundle, seal, shipped
 from nlp.corpus import Example
-from nlp.runtime import Item, Judgement, Runtime
+from nlp.judgement import Item, Judgement
+from nlp.runtime import Runtime
 
 
 def items(authored: list[Example]) -> list[Item]:

@@ -10,8 +10,9 @@ import pytest
 from domain.errors import ConfigError, InputError, ModelError
 from nlp import corpus, train
 from nlp.corpus import NOT_NEGATIVE, Example, clusters, only, read, renamed, split
+from nlp.judgement import Item
 from nlp.labels import STANCES, TOPICS
-from nlp.runtime import Item, Runtime
+from nlp.runtime import Runtime
 from nlp.wide import Wide, grams
 
 HERE = Path(__file__).parent
