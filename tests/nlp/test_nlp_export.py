@@ -144,7 +144,9 @@ def test_no_pair_of_products_overflows_sixteen_bits(path: Path) -> None:
         for t in onnx.load_model(path).graph.initializer
         if t.name.startswith("/linear/")
     }
-    assert len(weights) == 2 * 6 + 2, "every large layer of both blocks, the post's and the mention's"
+    assert len(weights) == 2 * 6 + 3, (
+        "every large layer of both blocks, the post's, the mention's and its look"
+    )
     for name, weight in weights.items():
         pairs = weight[::2] + weight[1::2]
         assert np.abs(pairs).max() * 255 <= 32_767, name

@@ -104,7 +104,7 @@ def test_a_worker_killed_at_random_points_loses_and_doubles_nothing(urls, post, 
         child = Child("work", *urls, str(run)).wait_ready()
         child.go()
         if killed < 8:
-            time.sleep(luck.uniform(0.0, 0.25))
+            time.sleep(luck.uniform(0.0, 0.06))
             if child.kill() == -signal.SIGKILL:
                 killed += 1
                 continue
