@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch.nn import functional
-from transformers import BertForMaskedLM
+from transformers import AutoTokenizer, BertForMaskedLM
 
 from domain.errors import InputError, ModelError
 from nlp import corpus
@@ -92,15 +92,15 @@ def texts(data: Path, sets: dict[str, float]) -> Iterator[tuple[str, float]]:
                     yield text, share
 
 
-def _cut(texts_: list[str], tokeniser: Tokeniser, segmenter: Segmenter) -> Iterator[tuple[Any, Any]]:
+def _cut(text: str, tokeniser: Tokeniser, segmenter: Segmenter) -> Iterator[tuple[Any, Any]]:
     """Sequences of at most a window: ids and numbers of words."""
-    for text, pieces in zip(texts_, tokeniser.pieces(texts_), strict=True):
-        starts = {place for _, place in segmenter.placed(text)}
-        words = np.cumsum([start in starts for start, _ in pieces.offsets])
-        for at in range(0, len(pieces.ids), WINDOW):
-            if len(pieces.ids) - at >= _SHORTEST:
-                part = words[at : at + WINDOW]
-                yield np.array(pieces.ids[at : at + WINDOW], np.uint16), (part - part[0]).astype(np.uint8)
+    (pieces,) = tokeniser.pieces([text])
+    starts = {place for _, place in segmenter.placed(text)}
+    words = np.cumsum([start in starts for start, _ in pieces.offsets])
+    for at in range(0, len(pieces.ids), WINDOW):
+        if len(pieces.ids) - at >= _SHORTEST:
+            part = words[at : at + WINDOW]
+            yield np.array(pieces.ids[at : at + WINDOW], np.uint16), (part - part[0]).astype(np.uint8)
 
 
 def prepare(data: Path, tokeniser: Tokeniser, work: Path, course: Course, say: Say) -> Packed:
@@ -109,24 +109,14 @@ def prepare(data: Path, tokeniser: Tokeniser, work: Path, course: Course, say: S
     if not path.exists():
         segmenter = Segmenter()
         ids, words, lengths, share = [], [], [], []
-        waiting: list[tuple[str, float]] = []
-
-        def flush() -> None:
-            for text, part in waiting:
-                for a, w in _cut([text], tokeniser, segmenter):
-                    ids.append(a)
-                    words.append(w)
-                    lengths.append(len(a))
-                    share.append(part)
-            waiting.clear()
-
-        for number, pair in enumerate(texts(data, course.sets), 1):
-            waiting.append(pair)
-            if len(waiting) == 1000:
-                flush()
+        for number, (text, part) in enumerate(texts(data, course.sets), 1):
+            for a, w in _cut(text, tokeniser, segmenter):
+                ids.append(a)
+                words.append(w)
+                lengths.append(len(a))
+                share.append(part)
             if number % 100_000 == 0:
                 say(f"切词 {number // 10_000} 万条")
-        flush()
         if not ids:
             raise InputError(f"{data} 里没有可供预训练的文本")
         part_file = work / "tokens.part.npz"
@@ -268,7 +258,7 @@ def run(*, data: Path, base: str | Path, work: Path, course: Course, budget_min:
     training.save(work)
     out = work / "model"
     training.model.save_pretrained(out)
-    (out / "tokenizer.json").write_text(tokeniser.json, "utf-8")
+    AutoTokenizer.from_pretrained(base).save_pretrained(out)
     record = {
         "course": asdict(course),
         "steps": training.step,

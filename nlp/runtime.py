@@ -101,9 +101,8 @@ class Runtime:
         made = cls(open_bundle(directory))
         try:
             (tried,) = made.logits([("平台", ("平台",))])
-        except (
-            Exception
-        ) as error:  # a foreign network can fail in any way; later every post would be to blame
+        except Exception as error:
+            # A foreign network can fail in any way; later every post would be to blame.
             reason = " ".join(str(error).split())[:200]
             raise ModelError(f"{directory} 的网络与本程序不合：{type(error).__name__}: {reason}") from error
         if wrong := [name for name, shape in _SHAPES.items() if getattr(tried, name).shape != shape]:

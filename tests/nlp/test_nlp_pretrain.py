@@ -103,3 +103,4 @@ def test_a_killed_pre_training_goes_on_and_leaves_a_base(
     record = json.loads((made / "pretraining.json").read_text("utf-8"))
     assert record["steps"] > 3 and record["curve"][0][1] > record["curve"][-1][1]
     assert from_pretrained(made).bert.config.hidden_size == 32
+    assert tokeniser_of(made).json == tokeniser_of(base).json
