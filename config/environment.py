@@ -19,15 +19,24 @@ from urllib.parse import unquote, urlsplit
 from pydantic import SecretStr
 
 from config.problems import near
-from config.settings import Environment, Smtp
+from config.settings import Access, Environment, Smtp
 from domain.errors import ConfigError
 
 VARIABLES = {
     "YUJING_HOME": "内置数据库和密钥所在的文件夹；默认 $XDG_DATA_HOME/yujing，或 ~/.local/share/yujing",
     "YUJING_CONFIG": "配置文件夹；默认 $YUJING_HOME/config（有 brands.yaml 时），否则用出厂配置",
-    "YUJING_INBOX_URL": "收件队列；默认 sqlite:///$YUJING_HOME/inbox.sqlite3",
-    "YUJING_POSTS_URL": "帖子库；默认 sqlite:///$YUJING_HOME/posts.sqlite3",
-    "YUJING_LEDGER_URL": "台账；默认 sqlite:///$YUJING_HOME/ledger.sqlite3",
+    "YUJING_INBOX_URL": "收件队列；默认 sqlite:///$YUJING_HOME/inbox.sqlite3；"
+    "或 redis://用户@主机:6379/0（加密用 rediss://）",
+    "YUJING_INBOX_PASSWORD": "Redis 的密码",
+    "YUJING_INBOX_CA": "签发 Redis 证书的 CA（PEM 文件）；默认用系统的",
+    "YUJING_POSTS_URL": "帖子库；默认 sqlite:///$YUJING_HOME/posts.sqlite3；"
+    "或 elasticsearch://用户@主机:9200（加密用 https://）",
+    "YUJING_POSTS_PASSWORD": "Elasticsearch 的密码",
+    "YUJING_POSTS_API_KEY": "Elasticsearch 的 API key（编码后的一串），代替用户名和密码",
+    "YUJING_POSTS_CA": "签发 Elasticsearch 证书的 CA（PEM 文件）；默认用系统的",
+    "YUJING_LEDGER_URL": "台账；默认 sqlite:///$YUJING_HOME/ledger.sqlite3；"
+    "或 postgresql+psycopg://用户@主机:5432/库名",
+    "YUJING_LEDGER_PASSWORD": "PostgreSQL 的密码",
     "YUJING_SMTP_URL": "发信服务器：smtp://、smtp+starttls:// 或 smtps://，形如 smtps://用户@主机:端口；"
     "默认 smtp://127.0.0.1:25",
     "YUJING_SMTP_PASSWORD": "发信密码",
@@ -76,12 +85,18 @@ def read_environment(variables: Mapping[str, str]) -> Environment:
     variables = _with_remembered(variables, home / "settings.env")
     _refuse_near_misses(variables)
     model = _value(variables, "YUJING_MODEL")
+    inbox_url, inbox_access = _engine(variables, "YUJING_INBOX", home / "inbox.sqlite3")
+    posts_url, posts_access = _engine(variables, "YUJING_POSTS", home / "posts.sqlite3")
+    ledger_url, ledger_access = _engine(variables, "YUJING_LEDGER", home / "ledger.sqlite3")
     return Environment(
         home=home,
         config=_config_folder(variables, home),
-        inbox_url=_url(variables, "YUJING_INBOX_URL", home / "inbox.sqlite3"),
-        posts_url=_url(variables, "YUJING_POSTS_URL", home / "posts.sqlite3"),
-        ledger_url=_url(variables, "YUJING_LEDGER_URL", home / "ledger.sqlite3"),
+        inbox_url=inbox_url,
+        posts_url=posts_url,
+        ledger_url=ledger_url,
+        inbox_access=inbox_access,
+        posts_access=posts_access,
+        ledger_access=ledger_access,
         smtp=_smtp(variables),
         secret=SecretStr(_secret(variables, home)),
         model=Path(model).absolute() if model else None,
@@ -167,11 +182,41 @@ def shipped() -> Path:
     return Path(str(files("config")))
 
 
-def _url(variables: Mapping[str, str], name: str, default: Path) -> str:
-    value = _value(variables, name)
-    if value and "://" not in value:
+def _engine(variables: Mapping[str, str], prefix: str, default: Path) -> tuple[str, Access]:
+    """The address of a store without its password, and what opens it; a password may stand in the address too."""
+    name = f"{prefix}_URL"
+    url = _value(variables, name) or f"sqlite:///{default}"
+    if "://" not in url:
         raise ConfigError(f"{name} 需要网址形式，例如 sqlite:////var/lib/yujing/{default.name}")
-    return value or f"sqlite:///{default}"
+    url, inside = _without_password(url, name)
+    # Not every engine has each of them; what an engine lacks is no variable and stays empty.
+    password, api_key, ca = (
+        _value(variables, other) if (other := f"{prefix}_{last}") in VARIABLES else ""
+        for last in ("PASSWORD", "API_KEY", "CA")
+    )
+    if inside and password:
+        raise ConfigError(f"密码在 {name} 和 {prefix}_PASSWORD 里只能写一处")
+    if api_key and (inside or password):
+        raise ConfigError(f"{prefix}_API_KEY 和密码只能设置一个")
+    return url, Access(
+        password=SecretStr(inside or password),
+        api_key=SecretStr(api_key),
+        ca=Path(ca).absolute() if ca else None,
+    )
+
+
+def _without_password(url: str, name: str) -> tuple[str, str]:
+    if url.startswith("sqlite:"):
+        return url, ""
+    try:
+        parts = urlsplit(url)
+        inside, where = unquote(parts.password or ""), parts.netloc.rpartition("@")[2]
+        parts.port  # noqa: B018  raises for a port that is no number
+    except ValueError:
+        # "from None": the library's words may repeat the address, and with it the password.
+        raise ConfigError(f"{name} 不是有效的网址（密码里的特殊字符要写成 %XX）") from None
+    user = f"{parts.username}@" if parts.username else ""
+    return parts._replace(netloc=f"{user}{where}").geturl(), inside
 
 
 def _smtp(variables: Mapping[str, str]) -> Smtp:

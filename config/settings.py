@@ -261,6 +261,16 @@ class Smtp(Frozen):
     timeout_s: float = 20.0
 
 
+class Access(Frozen):
+    """What opens an engine beside its address; every field may be empty."""
+
+    password: SecretStr = SecretStr("")
+    api_key: SecretStr = SecretStr("")
+    """Elasticsearch: the encoded form, ``base64(id:key)``."""
+    ca: Path | None = None
+    """PEM file of the authority that signed the server's certificate; None: the system's own."""
+
+
 class Environment(Frozen):
     """What comes from environment variables or ``*_FILE`` (config/environment.py)."""
 
@@ -271,6 +281,10 @@ class Environment(Frozen):
     inbox_url: str
     posts_url: str
     ledger_url: str
+    """Addresses without secrets."""
+    inbox_access: Access = Access()
+    posts_access: Access = Access()
+    ledger_access: Access = Access()
     smtp: Smtp
     secret: SecretStr
     """``YUJING_SECRET``: key of the author hash; made once under the home when absent."""

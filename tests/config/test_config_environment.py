@@ -187,3 +187,35 @@ def test_two_at_once_agree_on_the_secret(base) -> None:
     for thread in threads:
         thread.join()
     assert len(seen) == 8 and len(set(seen)) == 1
+
+
+@pytest.mark.parametrize(
+    ("given", "url", "password"),
+    [
+        ({"YUJING_POSTS_URL": "https://elastic:s%40cret@es:9200"}, "https://elastic@es:9200", "s@cret"),
+        ({"YUJING_POSTS_URL": "https://e@es", "YUJING_POSTS_PASSWORD": "s@cret"}, "https://e@es", "s@cret"),
+        ({"YUJING_POSTS_URL": "elasticsearch://es:9200"}, "elasticsearch://es:9200", ""),
+    ],
+)
+def test_a_password_leaves_the_address(
+    tmp_path: Path, given: dict[str, str], url: str, password: str
+) -> None:
+    read = read_environment({"YUJING_HOME": str(tmp_path), **given})
+    assert (read.posts_url, read.posts_access.password.get_secret_value()) == (url, password)
+    assert password == "" or password not in repr(read)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"YUJING_INBOX_URL": "redis://u:s3cret@r", "YUJING_INBOX_PASSWORD": "s3cret"},
+        {"YUJING_POSTS_PASSWORD": "s3cret", "YUJING_POSTS_API_KEY": "s3cret"},
+        {"YUJING_LEDGER_URL": "postgresql+psycopg://u:s3cret@[h/name"},
+        {"YUJING_INBOX_URL": "redis://u:s3cret@r:port"},
+    ],
+)
+def test_a_doubtful_access_is_refused_without_its_secret(tmp_path: Path, given: dict[str, str]) -> None:
+    with pytest.raises(ConfigError) as refused:
+        read_environment({"YUJING_HOME": str(tmp_path), **given})
+    assert "s3cret" not in str(refused.value)
+    assert refused.value.__cause__ is None
