@@ -8,10 +8,11 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn import functional
@@ -25,8 +26,18 @@ from nlp.tokens import Tokeniser
 
 SAVE_EVERY_S = 90
 SAY_EVERY = 25
+Losses = Callable[[dict[str, Tensor], dict[str, Tensor]], dict[str, Tensor]]
+"""Logits and the batch to the loss of each task."""
 AVERAGE_EVERY = 4
 """Steps between two updates of the moving average; it costs as much as a tenth of a step."""
+
+
+class Arrays(Protocol):
+    """A batch: a dataclass of arrays, of which the training itself reads the mask alone."""
+
+    @property
+    def mask(self) -> NDArray[np.int64]:
+        """1 for a piece, 0 for padding."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -119,7 +130,7 @@ def losses(
     return result
 
 
-def tensors(batch: Batch) -> dict[str, Tensor]:
+def tensors(batch: Arrays) -> dict[str, Tensor]:
     """The batch's arrays as tensors."""
     return {name: torch.from_numpy(value) for name, value in vars(batch).items()}
 
@@ -127,9 +138,10 @@ def tensors(batch: Batch) -> dict[str, Tensor]:
 class Fitting:
     """Encoder, optimiser and average under training; everything of it goes into a checkpoint."""
 
-    def __init__(self, begin: Callable[[], Judge], recipe: Recipe) -> None:
+    def __init__(self, begin: Callable[[], Judge], recipe: Recipe, wanted: Losses) -> None:
         torch.manual_seed(recipe.seed)
         self.recipe = recipe
+        self._wanted = wanted
         self.device = device()
         self.judge: Judge = begin().to(self.device)
         self.mean = {k: v.detach().clone() for k, v in self.judge.state_dict().items()}
@@ -153,7 +165,7 @@ class Fitting:
             for (rate, decay), ps in groups.items()
         ]
 
-    def learn(self, batches: Sequence[dict[str, Tensor]], rare: Tensor) -> dict[str, float]:
+    def learn(self, batches: Sequence[dict[str, Tensor]]) -> dict[str, float]:
         """One step on the gradients of some batches together; returns the mean loss of each task."""
         factor = min(1.0, (self.progress + 0.002) / self.recipe.warmup) * max(0.02, 1 - self.progress)
         for group in self.optimiser.param_groups:
@@ -161,7 +173,7 @@ class Fitting:
         self.judge.train()
         seen: dict[str, list[float]] = {}
         for batch in batches:
-            for name, loss in self._backward(batch, rare, len(batches)).items():
+            for name, loss in self._backward(batch, len(batches)).items():
                 seen.setdefault(name, []).append(loss.item())
         torch.nn.utils.clip_grad_norm_(self.judge.parameters(), 1.0)
         self.optimiser.step()
@@ -171,11 +183,11 @@ class Fitting:
             self._average()
         return {name: float(np.mean(each)) for name, each in seen.items()}
 
-    def _backward(self, batch: dict[str, Tensor], rare: Tensor, parts: int) -> dict[str, Tensor]:
+    def _backward(self, batch: dict[str, Tensor], parts: int) -> dict[str, Tensor]:
         batch = {name: value.to(self.device) for name, value in batch.items()}
         with mixed(self.recipe.precision, self.device):
             out = self.judge(batch["ids"], batch["mask"], batch["mentions"], batch["owner"])
-        each = losses({k: v.float() for k, v in out.items()}, batch, self.recipe, rare.to(self.device))
+        each = self._wanted({name: value.float() for name, value in out.items()}, batch)
         total = torch.stack([self.recipe.losses[name] * loss for name, loss in each.items()]).sum() / parts
         total.backward()  # type: ignore[no-untyped-call]
         return each
@@ -245,19 +257,19 @@ class Course:
         self.fitting.progress = max(self.fitting.spent / self._budget, read)
         return self.fitting.progress >= self._recipe.focus_from
 
-    def read(self, batches: Sequence[Batch], rare: Tensor, *, focused: bool) -> None:
+    def read(self, batches: Sequence[Arrays], *, focused: bool) -> None:
         """One pass, from where the checkpoint left it; ends early with the budget and when the focus begins."""
         together = self._recipe.accumulate
         for number in range(self.fitting.done, len(batches), together):
             if self.look(number / len(batches)) != focused:
                 break
-            self._step(batches[number : number + together], rare)
+            self._step(batches[number : number + together])
             if self.over:
                 return
         self.fitting.turn, self.fitting.done = self.fitting.turn + 1, 0
 
-    def _step(self, batches: Sequence[Batch], rare: Tensor) -> None:
-        for name, loss in self.fitting.learn([tensors(batch) for batch in batches], rare).items():
+    def _step(self, batches: Sequence[Arrays]) -> None:
+        for name, loss in self.fitting.learn([tensors(batch) for batch in batches]).items():
             self._smooth[name] = 0.98 * self._smooth.get(name, loss) + 0.02 * loss
         self.fitting.done += len(batches)
         now = time.monotonic()
@@ -288,29 +300,56 @@ def fit(
     budget_min: float,
     say: Callable[[str], None],
 ) -> None:
-    """Fine-tune until the budget or the passes are used up; killed at any point, the next call goes on.
+    """Fine-tune on labelled posts (``run``)."""
+    rare = rarity(train, recipe.rarest).to(device())
 
-    The learning rate follows the share of the budget spent (or of the passes read, when that is larger), so a slow
-    machine gets fewer passes and a complete schedule. Leaves ``encoder.safetensors`` (the averaged weights) in
-    ``work`` from the first minutes on. ``begin`` makes the network to start from.
-    """
-    torch.set_num_threads(recipe.threads)
-    fitting = Fitting(begin, recipe)
-    if fitting.resume(work):
-        say(f"接着第 {fitting.step} 步训练(已用 {fitting.spent / 60:.1f} 分钟)")
-    rare = rarity(train, recipe.rarest)
-    course = Course(fitting, work=work, recipe=recipe, budget=budget_min * 60, say=say)
-    while not course.over:
-        focused = course.look()
-        batches = one_pass(
+    def batches(number: int, focused: bool) -> Sequence[Batch]:
+        read = one_pass(
             train,
             tokeniser,
-            seed=recipe.seed * 1000 + fitting.turn,
+            seed=recipe.seed * 1000 + number,
             shares=recipe.focus if focused else recipe.shares,
             rename=recipe.rename,
             tokens=recipe.tokens,
         )
-        course.read(list(batches), rare, focused=focused)
+        return list(read)
+
+    run(
+        batches,
+        wanted=lambda out, batch: losses(out, batch, recipe, rare),
+        begin=begin,
+        work=work,
+        recipe=recipe,
+        budget_min=budget_min,
+        say=say,
+    )
+
+
+def run(
+    batches: Callable[[int, bool], Sequence[Arrays]],
+    *,
+    wanted: Losses,
+    begin: Callable[[], Judge],
+    work: Path,
+    recipe: Recipe,
+    budget_min: float,
+    say: Callable[[str], None],
+) -> None:
+    """Train until the budget or the passes are used up; killed at any point, the next call goes on.
+
+    The learning rate follows the share of the budget spent (or of the passes read, when that is larger), so a slow
+    machine gets fewer passes and a complete schedule. Leaves ``encoder.safetensors`` (the averaged weights) in
+    ``work`` from the first minutes on. ``batches``: those of a pass by its number, the same for the same number, and
+    whether the focus is on. ``begin`` makes the network to start from.
+    """
+    torch.set_num_threads(recipe.threads)
+    fitting = Fitting(begin, recipe, wanted)
+    if fitting.resume(work):
+        say(f"接着第 {fitting.step} 步训练(已用 {fitting.spent / 60:.1f} 分钟)")
+    course = Course(fitting, work=work, recipe=recipe, budget=budget_min * 60, say=say)
+    while not course.over:
+        focused = course.look()
+        course.read(batches(fitting.turn, focused), focused=focused)
     fitting.save(work)
     told = {
         "steps": fitting.step,

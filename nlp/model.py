@@ -5,10 +5,14 @@ Imports torch and transformers, so nothing imports this module before it is need
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import torch
 import transformers
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedConfig
 
@@ -16,6 +20,7 @@ from domain.errors import ModelError
 from nlp.labels import DOMAINS, EMOTIONS, EVENTS, SENTIMENTS, STANCES, TOPICS
 from nlp.tokens import Tokeniser
 
+HEADS = "heads.safetensors"
 FAMILIES = ("bert", "roberta", "electra", "ernie")
 """Architectures that may be the encoder, as ``model_type`` in their config.json."""
 
@@ -93,7 +98,8 @@ def _without_pooler(config: PreTrainedConfig) -> dict[str, bool]:
 
 
 def from_pretrained(base: str | Path, *, dropout: float = 0.1) -> Judge:
-    """A judge whose encoder starts from a Hugging Face folder or hub id; the heads start at random.
+    """A judge whose encoder starts from a Hugging Face folder or hub id; so do its heads where the folder has them
+    (``save_pretrained``), else they start at random.
 
     Any encoder of the BERT family will do: BERT (RoBERTa-wwm, MacBERT), RoBERTa, ELECTRA, ERNIE.
     Raises ``ModelError`` when there is none or it is of another kind.
@@ -110,9 +116,36 @@ def from_pretrained(base: str | Path, *, dropout: float = 0.1) -> Judge:
         judge.bert = AutoModel.from_pretrained(
             base, config=config, dtype=torch.float32, **_without_pooler(config)
         )
-    except (OSError, ValueError, KeyError) as error:
+        if (heads := Path(base) / HEADS).is_file():
+            _load_heads(judge, heads)
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise ModelError(f"预训练编码器 {base} 读不了：{' '.join(str(error).split())[:300]}") from error
     return judge
+
+
+def _load_heads(judge: Judge, path: Path) -> None:
+    """Raises ``RuntimeError`` when they belong to another encoder or to other tasks."""
+    found = {name: tensor.float() for name, tensor in load_file(path).items()}
+    if set(found) != set(_heads(judge)):
+        raise RuntimeError(f"{HEADS} 不是这一版的输出层")
+    judge.load_state_dict(found, strict=False)
+
+
+def _heads(judge: Judge) -> dict[str, Tensor]:
+    return {name: tensor for name, tensor in judge.state_dict().items() if not name.startswith("bert.")}
+
+
+def save_pretrained(judge: Judge, *, tokeniser: str | Path, out: Path, record: dict[str, Any]) -> Path:
+    """Encoder, heads and the tokeniser of a base as a folder for ``from_pretrained``, in half precision.
+
+    ``record``, how it was made, lies beside them as ``pretraining.json``.
+    """
+    judge.bert.to(torch.float16).save_pretrained(out)
+    halves = {name: tensor.to(torch.float16).contiguous() for name, tensor in _heads(judge).items()}
+    save_file(halves, out / HEADS)
+    AutoTokenizer.from_pretrained(tokeniser).save_pretrained(out)
+    (out / "pretraining.json").write_text(json.dumps(record, indent=1) + "\n", "utf-8")
+    return out
 
 
 def tokeniser_of(base: str | Path) -> Tokeniser:

@@ -1,6 +1,7 @@
 """``yujing train``: corpora in, a model directory out. Every stage is kept in a work folder and not done twice.
 
-0 pre-training masked words on unlabelled posts, when asked (nlp.pretrain) → work/pretrained/model
+0 pre-training masked words on unlabelled posts, when asked (nlp.pretrain)  → work/pretrained/model
+  or distillation from a larger model, when asked (nlp.distil)              → work/distilled/model
 1 split        what is trained on, tuned on and measured on (nlp.corpus)
 2 n-grams      the wide part (nlp.wide_fit)           → work/wide.safetensors, work/kinds.safetensors
 3 encoder      fine-tuning within a budget (nlp.learn) → work/encoder.safetensors, resumable at any point
@@ -15,6 +16,7 @@ import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from importlib import resources
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -33,19 +35,22 @@ Kind = TypeVar("Kind")
 
 
 def settings(path: Path | None = None) -> dict[str, Any]:
-    """The settings of a YAML file, ``nlp/train.yaml`` when none is named. Raises ``ConfigError``."""
-    name = str(path or "nlp/train.yaml")
+    """``nlp/train.yaml``, and over it what a YAML file of the same shape says otherwise. Raises ``ConfigError``."""
+    chosen = _read(resources.files("nlp") / "train.yaml", "nlp/train.yaml")
+    for part, value in (_read(path, str(path)) if path else {}).items():
+        if part not in chosen or type(value) is not type(chosen[part]):
+            raise ConfigError(f"训练设置 {path} 的 {part}：只有 {'、'.join(chosen)}，且应与随附的同类")
+        chosen[part] = {**chosen[part], **value} if isinstance(value, dict) else value
+    return chosen
+
+
+def _read(path: Traversable | Path, name: str) -> dict[str, Any]:
     try:
-        text = (path or resources.files("nlp") / "train.yaml").read_text("utf-8")
-        read = yaml.safe_load(text)
+        read = yaml.safe_load(path.read_text("utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(f"读不了训练设置 {name}:{' '.join(str(error).split())}") from error
-    shape = {"held_out": float, "encoder": dict, "wide": dict, "kinds": dict, "pretrain": dict}
-    if not isinstance(read, dict) or set(read) != set(shape):
-        raise ConfigError(f"训练设置 {name} 应有且只有 {'、'.join(shape)}")
-    for key, kind in shape.items():
-        if not isinstance(read[key], kind):
-            raise ConfigError(f"训练设置 {name} 的 {key} 应是 {kind.__name__}")
+        raise ConfigError(f"读不了训练设置 {name}：{' '.join(str(error).split())}") from error
+    if not isinstance(read, dict):
+        raise ConfigError(f"训练设置 {name} 应是一组键值")
     return read
 
 
@@ -69,11 +74,14 @@ def train(
     chosen: Mapping[str, Any],
     budget_min: float,
     pretrain_min: float = 0.0,
+    teacher: Path | None = None,
+    distil_min: float = 0.0,
     say: Say,
 ) -> str:
     """All stages; killed at any point, the same call goes on. Returns ``name@version`` of what is in ``out``.
 
     ``base``: a Hugging Face folder or hub id. ``pretrain_min``: minutes of further pre-training before the labels.
+    ``teacher``: a model directory from which the base learns for ``distil_min`` minutes, before the labels too.
     Raises ``InputError`` for missing or broken corpora, ``ModelError`` for a base that is no encoder, and
     ``ConfigError`` when the work folder belongs to other settings.
     """
@@ -84,6 +92,8 @@ def train(
         "data": digests(data),
         "base": identity(base),
         "pretrain_min": pretrain_min,
+        "teacher": bundles.named(teacher) if teacher else "",
+        "distil_min": distil_min if teacher else 0.0,
         "settings": dict(chosen),
     }
     _claim(work, run)
@@ -93,6 +103,8 @@ def train(
     if not any(example.set in corpus.LABELLED for example in parts.train):
         raise InputError(f"{data} 里没有可训练的标注帖：标注文件是空的，或全部落在留出部分")
     _wide(parts, work, chosen, say)
+    if teacher:
+        start = _distilled(data, parts, teacher, start, work, chosen, distil_min, say)
     if not (work / "encoder.done").exists():
         from nlp.learn import Recipe, fit
         from nlp.model import from_pretrained, tokeniser_of
@@ -131,6 +143,30 @@ def _pretrained(
 
     course = _settings_of(Course, chosen, "pretrain")
     return run(data=data, base=base, work=work / "pretrained", course=course, budget_min=minutes, say=say)
+
+
+def _distilled(
+    data: Path,
+    parts: corpus.Split,
+    teacher: Path,
+    base: str | Path,
+    work: Path,
+    chosen: Mapping[str, Any],
+    minutes: float,
+    say: Say,
+) -> Path:
+    from nlp.distil import Lessons, distil
+
+    return distil(
+        data=data,
+        parts=parts,
+        teacher=teacher,
+        base=base,
+        work=work / "distilled",
+        lessons=_settings_of(Lessons, chosen, "distil"),
+        budget_min=minutes,
+        say=say,
+    )
 
 
 def _claim(work: Path, run: dict[str, Any]) -> None:

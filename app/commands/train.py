@@ -15,7 +15,7 @@ from app.signing import signed
 from domain.errors import UsageError
 
 EXAMPLE = "例：yujing train --labels labels.jsonl 或 yujing train --rollback"
-ADAPT_MIN, WHOLE_MIN = 4.0, 45.0
+ADAPT_MIN, WHOLE_MIN, DISTIL_MIN = 4.0, 45.0, 45.0
 """Minutes of the encoder's training when none are given."""
 
 LABELS = "自己的标注：JSONL、CSV（label export 的格式），或 ledger（已导入的）；可多次给出"
@@ -33,6 +33,10 @@ SETTINGS = "从头训练：设置 YAML，默认随程序"
 Settings = Annotated[Path | None, typer.Option("--settings", help=SETTINGS, show_default=False)]
 PRETRAIN = "从头训练：先在无标注语料上再预训练几分钟"
 Pretrain = Annotated[float, typer.Option("--pretrain-min", min=0.0, help=PRETRAIN)]
+TEACHER = "从头训练：先向这个（更大的）模型目录学，再学标注"
+Teacher = Annotated[Path | None, typer.Option("--teacher", help=TEACHER, show_default=False)]
+DISTIL = "从头训练：向 --teacher 学几分钟"
+Distil = Annotated[float, typer.Option("--distil-min", min=0.1, help=DISTIL)]
 BUDGET = f"最多训练几分钟；默认 {ADAPT_MIN:.0f}，从头训练 {WHOLE_MIN:.0f}"
 Budget = Annotated[float | None, typer.Option("--budget-min", min=0.1, help=BUDGET, show_default=False)]
 
@@ -50,6 +54,8 @@ def command(
     settings: Settings = None,
     budget_min: Budget = None,
     pretrain_min: Pretrain = 0.0,
+    teacher: Teacher = None,
+    distil_min: Distil = DISTIL_MIN,
 ) -> None:
     """训练：--labels 用自己的标注改进在用的模型（通过检验才装上），--rollback 退回，--data 从头训练。
 
@@ -63,39 +69,31 @@ def command(
         "--work": work,
         "--settings": settings,
         "--pretrain-min": pretrain_min,
+        "--teacher": teacher,
     }.items():
         if value and not any(whole):
             raise UsageError(f"{option} 只用于从头训练（--data DIR --out DIR）")
     if any(whole):
         if data is None or out is None:
             raise UsageError("从头训练需要 --data 和 --out")
-        print(_from_corpora(data, base, out, work, settings, budget_min or WHOLE_MIN, pretrain_min))
+        from nlp import train
+
+        name = train.train(
+            data=data,
+            base=base or train.shipped_base(),
+            out=out,
+            work=work or out.with_name(f"{out.name}.work"),
+            chosen=train.settings(settings),
+            budget_min=budget_min or WHOLE_MIN,
+            pretrain_min=pretrain_min,
+            teacher=teacher,
+            distil_min=distil_min,
+            say=_say,
+        )
+        print(name)
     else:
         done = _in_use(ctx, labels or [], rollback, signed(by), budget_min or ADAPT_MIN)
         print(json.dumps(done, ensure_ascii=False))
-
-
-def _from_corpora(
-    data: Path,
-    base: str | None,
-    out: Path,
-    work: Path | None,
-    settings: Path | None,
-    budget_min: float,
-    pretrain_min: float,
-) -> str:
-    from nlp import train
-
-    return train.train(
-        data=data,
-        base=base or train.shipped_base(),
-        out=out,
-        work=work or out.with_name(f"{out.name}.work"),
-        chosen=train.settings(settings),
-        budget_min=budget_min,
-        pretrain_min=pretrain_min,
-        say=_say,
-    )
 
 
 def _in_use(

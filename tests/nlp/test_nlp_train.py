@@ -173,17 +173,19 @@ def test_a_broken_corpus_is_named_with_its_row(tmp_path: Path) -> None:
 
 
 def test_settings_are_checked(tmp_path: Path) -> None:
-    assert set(train.settings()) == {"held_out", "encoder", "wide", "kinds", "pretrain"}
+    assert set(train.settings()) == {"held_out", "encoder", "wide", "kinds", "pretrain", "distil"}
     bad = tmp_path / "t.yaml"
-    for text in (
-        "held_out: 1",
-        "held_out: x\nencoder: {}\nwide: {}\nkinds: {}\npretrain: {}",
-        "[",
-        "held_out: 0.1\nencoder: {}\nwide: {}\nkinds: {}\npretrain: {}\nmore: 1",
-    ):
+    for text in ("held_out: 1", "encoder: 3", "[", "- 1", "more: 1"):
         bad.write_text(text, "utf-8")
         with pytest.raises(ConfigError, match=r"t\.yaml"):
             train.settings(bad)
+
+
+def test_settings_of_ones_own_say_only_what_differs(tmp_path: Path) -> None:
+    own = tmp_path / "t.yaml"
+    own.write_text("encoder:\n  passes: 3\n", "utf-8")
+    shipped = train.settings()
+    assert train.settings(own) == {**shipped, "encoder": {**shipped["encoder"], "passes": 3}}
 
 
 def test_a_base_that_is_none_is_refused(data: Path, tmp_path: Path) -> None:

@@ -1,0 +1,161 @@
+"""Distillation: variants of texts, the teacher's view of them, and a base that took it over."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from domain.errors import InputError, ModelError
+from nlp.bundle import open_bundle, shipped
+from nlp.corpus import Example, Split
+from nlp.encoder import Encoder
+from nlp.segment import Segmenter
+
+torch = pytest.importorskip("torch")
+
+from safetensors.torch import load_file  # noqa: E402
+
+from nlp import distil, learn  # noqa: E402
+from nlp.model import HEADS, from_pretrained  # noqa: E402
+
+LOSSES = {"sentiment": 1.0, "domain": 0.2, "topics": 0.6, "stance": 0.5, "ad": 0.3, "entity": 1.0}
+
+
+@pytest.fixture
+def lessons() -> distil.Lessons:
+    return distil.Lessons(
+        variants={"authored_posts": 1, "unlabelled/weibo": 1},
+        tokens=1024,
+        threads=1,
+        passes=40,
+        losses=LOSSES,
+    )
+
+
+@pytest.fixture
+def parts(authored: list[Example]) -> Split:
+    return Split(train=authored[:60], tune=[], test=[])
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    folder = tmp_path / "data"
+    folder.mkdir()
+    rows = [
+        {"source": "weibo", "text": "听说桥北财富取不出钱了"},
+        {"source": "headline", "text": "今日要闻一览"},
+    ]
+    lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    (folder / "unlabelled.jsonl").write_text(lines, "utf-8")
+    return folder
+
+
+def test_a_text_is_read_in_many_variants_that_name_only_what_is_in_them(
+    authored: list[Example], lessons: distil.Lessons, segmenter: Segmenter
+) -> None:
+    def made(seed: int) -> list[Example]:
+        varying = distil.Varying(authored, lessons, segmenter)
+        return list(varying.all([2.5] * len(authored), np.random.default_rng(seed)))
+
+    first = made(1)
+    assert [e.text for e in first] == [e.text for e in made(1)] != [e.text for e in made(2)]
+    assert 2.2 * len(authored) < len(first) <= 3 * len(authored)
+    assert len({e.text for e in first}) > 0.8 * len(first)
+    for example in first:
+        assert example.text.strip()
+        assert all(name in example.text for name, _ in example.entities)
+    assert max(len(e.text) for e in first) < 2 * distil.LONGEST  # other companies have longer names
+
+
+def test_unlabelled_texts_are_read_where_the_settings_ask_for_them(
+    data: Path, parts: Split, lessons: distil.Lessons
+) -> None:
+    found = distil.readable(data, parts, lessons.variants)
+    assert len(found) == len(parts.train) + 1
+    text, times = found[-1]
+    assert (text.set, times, [name for name, _ in text.entities]) == ("unlabelled/weibo", 1, ["桥北财富"])
+    with pytest.raises(InputError, match="没有可供蒸馏的文本"):
+        distil.readable(data, parts, {})
+
+
+def test_the_teacher_says_the_same_of_a_text_whatever_it_is_asked_with(authored: list[Example]) -> None:
+    teacher = open_bundle(shipped())
+    encoder = Encoder(teacher.encoder)
+    told = distil.ask(teacher, encoder, authored[:40], threads=2)
+    assert len(told.entity) == sum(map(len, told.names))
+    for number in (3, 17):
+        alone = distil.ask(teacher, encoder, authored[number : number + 1], threads=1)
+        assert np.array_equal(alone.topics[0], told.topics[number])
+        before = sum(map(len, told.names[:number]))
+        assert np.array_equal(alone.entity, told.entity[before : before + len(alone.names[0])])
+
+
+def test_the_loss_is_least_for_who_agrees_with_the_teacher() -> None:
+    rng = np.random.default_rng(1)
+    shapes = {
+        "sentiment": (3, 4, 3),
+        "domain": (3, 4),
+        "stance": (3, 4),
+        "ad": (3,),
+        "topics": (3, 17),
+        "entity": (5, 3),
+    }
+    told = {
+        name: torch.tensor(rng.normal(size=shape) * 2, dtype=torch.float32) for name, shape in shapes.items()
+    }
+    least = distil.losses(told, told)
+    assert set(least) == set(LOSSES)
+    for name, tensor in told.items():
+        moved = {**told, name: tensor + torch.tensor(rng.normal(size=tensor.shape), dtype=torch.float32)}
+        other = distil.losses(moved, told)
+        assert other[name] > least[name] + 1e-3
+        assert all(other[rest] == least[rest] for rest in told if rest not in (name, "domain"))
+    assert "entity" not in distil.losses(told, {**told, "entity": torch.zeros(0, 3)})
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_a_killed_distillation_goes_on_and_leaves_a_base_with_its_heads(
+    data: Path, parts: Split, base: Path, lessons: distil.Lessons, tmp_path: Path
+) -> None:
+    class Killed(Exception):
+        pass
+
+    told: list[str] = []
+
+    def stop(line: str) -> None:
+        told.append(line)
+        if "步" in line and "遍" in line:
+            raise Killed
+
+    def run(say: Any) -> Path:
+        return distil.distil(
+            data=data, parts=parts, teacher=shipped(), base=base, work=tmp_path / "w", lessons=lessons,
+            budget_min=2, say=say,
+        )  # fmt: skip
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(learn, "SAVE_EVERY_S", 0)
+        patch.setattr(learn, "SAY_EVERY", 5)
+        with pytest.raises(Killed):
+            run(stop)
+        shard = (tmp_path / "w" / "told-0.npz").stat().st_mtime_ns
+        out = run(told.append)
+    assert any(line.startswith("接着第") for line in told)
+    assert (tmp_path / "w" / "told-0.npz").stat().st_mtime_ns == shard, "the teacher was not asked again"
+    curve = json.loads((out / "pretraining.json").read_text("utf-8"))["run"]["curve"]
+    assert curve[-1]["sentiment"] < 0.9 * curve[0]["sentiment"]
+    kept, trained = from_pretrained(out).state_dict(), load_file(tmp_path / "w" / "encoder.safetensors")
+    assert set(kept) == set(trained)
+    assert all(torch.allclose(kept[name], trained[name], atol=2e-3) for name in trained), "half precision"
+
+    (base_heads := tmp_path / "other").mkdir()
+    for path in base.iterdir():
+        (base_heads / path.name).write_bytes(path.read_bytes())
+    (base_heads / HEADS).write_bytes((out / HEADS).read_bytes()[:-7])
+    with pytest.raises(ModelError, match="读不了"):
+        from_pretrained(base_heads)
