@@ -16,7 +16,7 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from config.environment import home_of
@@ -34,6 +34,10 @@ class Pending:
     """What ``current`` is to hold."""
     staged: str
     """Name of the file of judgements that are to be put first."""
+    before: str
+    """The model in use until then."""
+    by: str
+    """Who asked for it."""
 
 
 class Models:
@@ -132,7 +136,8 @@ class Models:
         path = self._folder / "switching"
         try:
             read = json.loads(path.read_text("utf-8"))
-            pending = Pending(lines=tuple(map(str, read["lines"])), staged=str(read["staged"]))
+            names = {name: str(read[name]) for name in ("staged", "before", "by")}
+            pending = Pending(lines=tuple(map(str, read["lines"])), **names)
         except FileNotFoundError:
             return None
         except (OSError, ValueError, KeyError, TypeError) as error:
@@ -143,7 +148,7 @@ class Models:
 
     def decide(self, pending: Pending) -> None:
         """From here on the switch is finished by whoever comes next."""
-        _replace(self._folder / "switching", json.dumps({"lines": pending.lines, "staged": pending.staged}))
+        _replace(self._folder / "switching", json.dumps(asdict(pending), ensure_ascii=False))
 
     def settled(self) -> None:
         """The decided switch is done."""

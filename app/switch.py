@@ -36,7 +36,10 @@ class Judge(Protocol):
 
 
 class Switch:
-    """Switches models. ``load`` opens a model directory; ``recount`` learns baselines anew and says why."""
+    """Switches models. ``load`` opens a model directory; ``recount`` learns baselines anew and says why; ``record``
+    enters a switch into the audit, with the number of posts that were judged anew: before the switch counts as done,
+    so that one which was killed is entered too, at worst twice.
+    """
 
     def __init__(
         self,
@@ -46,9 +49,10 @@ class Switch:
         corrected: Callable[[Sequence[Judged]], list[Judged]],
         load: Callable[[Path], Judge],
         recount: Callable[[datetime, str], None],
+        record: Callable[[datetime, Pending, int], None],
     ) -> None:
         self._models, self._posts, self._corrected = models, posts, corrected
-        self._load, self._recount = load, recount
+        self._load, self._recount, self._record = load, recount, record
 
     def to(
         self,
@@ -57,6 +61,7 @@ class Switch:
         directory: Path | None = None,
         now: Callable[[], datetime],
         past: timedelta,
+        by: str,
         progress: Progress,
     ) -> tuple[str, int]:
         """Make the last of ``lines`` the model in use; returns its ``NAME@VERSION`` and how many posts it rejudged.
@@ -82,7 +87,8 @@ class Switch:
             continue
         with self._models.alone():
             catch_up()
-            self._models.decide(Pending(lines=lines, staged=staged.path.name))
+            before = self._models.lines()[-1]
+            self._models.decide(Pending(lines=lines, staged=staged.path.name, before=before, by=by))
             return judge.model, self._finish(now())
 
     def finish(self, *, now: datetime) -> bool:
@@ -118,6 +124,7 @@ class Switch:
         replaced = put(self._posts(), staged, self._corrected)
         self._recount(now, pending.lines[-1])
         self._models.switch(pending.lines)
+        self._record(now, pending, replaced)
         self._models.settled()
         path.unlink(missing_ok=True)
         return replaced

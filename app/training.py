@@ -16,7 +16,6 @@ from app.rejudge import Progress
 from domain.errors import ConfigError, InputError, ModelError
 from nlp.corpus import Example
 from nlp.team_labels import BadLabel, Label, example, topic_words
-from store.ledger import AuditEntry
 
 if TYPE_CHECKING:
     from app.wire import App
@@ -141,13 +140,10 @@ def _train(app: App, own: Sequence[Example], work: Path, budget_min: float, say:
 def _switch(app: App, lines: tuple[str, ...], *, by: str, say: Say, progress: Progress) -> int:
     days = max(PAST_DAYS, app.settings.rules.baselines.rebuild_days)
     say(f"用 {app.models.given or lines[-1]} 重判最近 {days} 天的帖子，重建基线，然后切换")
-    before = app.models.lines()[-1]
-    name, rejudged = app.switch.to(
-        lines, directory=app.models.given, now=app.clock.now, past=timedelta(days=days), progress=progress
+    past = timedelta(days=days)
+    _, rejudged = app.switch.to(
+        lines, directory=app.models.given, now=app.clock.now, past=past, by=by, progress=progress
     )
-    reason = f"从 {before} 换成 {lines[-1]}，重判 {rejudged} 条"
-    entry = AuditEntry(at=app.clock.now(), actor=by, action="model", subject=name, reason=reason)
-    app.ledger.audit.record(entry)
     return rejudged
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from alerts.outbox import Deliverer
     from alerts.pipeline import Outcome, Pipeline
     from app.corrections import Corrector
-    from app.models import Models
+    from app.models import Models, Pending
     from app.switch import Switch
     from app.worker import Worker
     from monitor.watch import Watch
@@ -203,6 +203,16 @@ class App:
             corrected=self.corrector.over,
             load=self.analyzer_of,
             recount=lambda now, why: self.watch.recount(now, why=why),
+            record=self._record_switch,
+        )
+
+    def _record_switch(self, now: datetime, switched: Pending, rejudged: int) -> None:
+        from store.ledger import AuditEntry
+
+        name = switched.lines[-1]
+        reason = f"从 {switched.before} 换成 {name}，重判 {rejudged} 条"
+        self.ledger.audit.record(
+            AuditEntry(at=now, actor=switched.by, action="model", subject=name, reason=reason)
         )
 
     @cached_property

@@ -20,13 +20,13 @@ from typing import Any
 
 from app import rejudge, switch
 from app.corrections import Corrector
-from app.models import Models
+from app.models import Models, Pending
 from app.switch import Switch
 from config.settings import Baselines, Rules
 from domain.assessment import Assessment, Sentiment
 from domain.post import Post
 from monitor.watch import Watch
-from store.ledger import Ledger, open_ledger
+from store.ledger import AuditEntry, Ledger, open_ledger
 from store.posts import Posts, open_posts
 
 OLD, NEW = "test", "new@1"
@@ -88,10 +88,16 @@ class Home:
             corrected=Corrector(self.ledger.corrections, lambda name: name).over,
             load=lambda _: self.judge,
             recount=self._recount,
+            record=self._record,
         )
 
     def _recount(self, now: datetime, why: str) -> None:
         self.recount(now, why)
+
+    def _record(self, now: datetime, switched: Pending, rejudged: int) -> None:
+        reason = f"{switched.before} → {switched.lines[-1]}"
+        entry = AuditEntry(at=now, actor=switched.by, action="model", subject=NEW, reason=reason)
+        self.ledger.audit.record(entry)
 
     def new_watch(self) -> Watch:
         """A watch as another process has it."""
@@ -108,7 +114,9 @@ class Home:
     def go(self, lines: tuple[str, ...] = ("shipped", NEW)) -> int:
         """Switch."""
         now = scene().NOW
-        return self.switch.to(lines, now=lambda: now, past=PAST, progress=lambda done, total: None)[1]
+        return self.switch.to(
+            lines, now=lambda: now, past=PAST, by="王芳", progress=lambda done, total: None
+        )[1]
 
     def judged_by(self) -> set[str]:
         """The models behind the stored judgements."""

@@ -214,7 +214,7 @@ def test_going_back_judges_again_by_the_old_one(home: Any) -> None:
 def test_staged_judgements_that_vanished_leave_the_old_model(home: Any) -> None:
     from app.models import Pending
 
-    home.models.decide(Pending(lines=("shipped", NEW), staged="gone.rejudged"))
+    home.models.decide(Pending(lines=("shipped", NEW), staged="gone.rejudged", before="shipped", by="王芳"))
     with pytest.raises(ModelError, match="没有切换"):
         ticks(home)
     assert home.models.lines() == ("shipped",) and home.models.pending() is None
@@ -263,6 +263,8 @@ def check_switched(home: Any, size: int) -> None:
     assert home.models.lines() == ("shipped", NEW) and home.models.pending() is None
     assert home.judged_by() == {NEW} and home.posts.size() == size
     assert not list(home.models.folder.glob("*.rejudged"))
+    told = [(entry.actor, entry.reason) for entry in home.ledger.audit.last()]
+    assert set(told) == {("王芳", f"shipped → {NEW}")} and len(told) <= 2, "a kill loses no entry"
     stored = home.ledger.states.load("baseline")
     home.watch.recount(NOW, why="check")
     assert home.ledger.states.load("baseline") == stored, "the baselines are those of the new judgements"

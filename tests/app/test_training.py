@@ -269,10 +269,10 @@ def test_a_spoilt_list_of_models_is_one_clear_line(app: App) -> None:
 @pytest.mark.parametrize(
     "content",
     [
-        '{"lines": [], "staged": "a.rejudged"}',
-        '{"lines": ["../elsewhere"], "staged": "a.rejudged"}',
-        '{"lines": ["shipped"], "staged": "../posts.sqlite3"}',
-        '{"lines": ["shipped"], "staged": ""}',
+        '{"lines": [], "staged": "a.rejudged", "before": "shipped", "by": ""}',
+        '{"lines": ["../elsewhere"], "staged": "a.rejudged", "before": "shipped", "by": ""}',
+        '{"lines": ["shipped"], "staged": "../posts.sqlite3", "before": "shipped", "by": ""}',
+        '{"lines": ["shipped"], "staged": "", "before": "shipped", "by": ""}',
     ],
 )
 def test_a_spoilt_decision_is_one_clear_line_and_touches_nothing(app: App, content: str) -> None:
