@@ -28,6 +28,7 @@ from torch.nn import functional
 
 from domain.errors import InputError
 from nlp import corpus
+from nlp.bases import from_pretrained, save_pretrained, tokeniser_of
 from nlp.batches import MOST_NAMES, pad, plan
 from nlp.bundle import Bundle, open_bundle
 from nlp.clean import clip, joined
@@ -35,7 +36,6 @@ from nlp.corpus import LABELLED, Example, Split, renamed
 from nlp.encoder import OUTPUTS, Encoder
 from nlp.entities import EntityFinder
 from nlp.learn import Recipe, run
-from nlp.model import from_pretrained, save_pretrained, tokeniser_of
 from nlp.segment import Segmenter
 from nlp.tokens import WINDOW, Tokeniser, Window, mentions, window
 
@@ -328,4 +328,4 @@ def distil(
     judge = from_pretrained(base)
     judge.load_state_dict(load_file(work / "encoder.safetensors"))
     record = {"lessons": asdict(lessons), "run": json.loads((work / "encoder.done").read_text("utf-8"))}
-    return save_pretrained(judge, tokeniser=base, out=work / "model", record=record)
+    return save_pretrained(judge, tokeniser=tokeniser, out=work / "model", record=record)

@@ -5,24 +5,11 @@ Imports torch and transformers, so nothing imports this module before it is need
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-from typing import Any
-
 import torch
-import transformers
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedConfig
+from transformers import AutoModel, PreTrainedConfig
 
-from domain.errors import ModelError
 from nlp.labels import DOMAINS, EMOTIONS, EVENTS, SENTIMENTS, STANCES, TOPICS
-from nlp.tokens import Tokeniser
-
-HEADS = "heads.safetensors"
-FAMILIES = ("bert", "roberta", "electra", "ernie")
-"""Architectures that may be the encoder, as ``model_type`` in their config.json."""
 
 
 class Judge(nn.Module):
@@ -37,7 +24,7 @@ class Judge(nn.Module):
     def __init__(self, config: PreTrainedConfig, *, dropout: float = 0.1) -> None:
         super().__init__()
         size = config.hidden_size
-        self.bert = AutoModel.from_config(config, **_without_pooler(config))  # type: ignore[no-untyped-call]
+        self.bert = AutoModel.from_config(config, **without_pooler(config))  # type: ignore[no-untyped-call]
         self.pool = nn.Linear(2 * size, size)
         self.sentiment = nn.Linear(size, len(DOMAINS) * len(SENTIMENTS))
         self.domain = nn.Linear(size, len(DOMAINS))
@@ -92,66 +79,6 @@ class Judge(nn.Module):
         return result
 
 
-def _without_pooler(config: PreTrainedConfig) -> dict[str, bool]:
-    """ELECTRA has no pooler that could be left out."""
+def without_pooler(config: PreTrainedConfig) -> dict[str, bool]:
+    """Arguments that leave out the encoder's pooler. ELECTRA has no pooler that could be left out."""
     return {} if config.model_type == "electra" else {"add_pooling_layer": False}
-
-
-def from_pretrained(base: str | Path, *, dropout: float = 0.1) -> Judge:
-    """A judge whose encoder starts from a Hugging Face folder or hub id; so do its heads where the folder has them
-    (``save_pretrained``), else they start at random.
-
-    Any encoder of the BERT family will do: BERT (RoBERTa-wwm, MacBERT), RoBERTa, ELECTRA, ERNIE.
-    Raises ``ModelError`` when there is none or it is of another kind.
-    """
-    # That the heads of masked-word guessing are not used, and a bar for a file of 20 MB, are not the user's business.
-    transformers.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
-    transformers.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    try:
-        config = AutoConfig.from_pretrained(base)
-        if config.model_type not in FAMILIES:
-            raise ModelError(f"{base} 是 {config.model_type}，只支持 {'、'.join(FAMILIES)}")
-        config.hidden_dropout_prob = dropout
-        judge = Judge(config, dropout=dropout)
-        judge.bert = AutoModel.from_pretrained(
-            base, config=config, dtype=torch.float32, **_without_pooler(config)
-        )
-        if (heads := Path(base) / HEADS).is_file():
-            _load_heads(judge, heads)
-    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-        raise ModelError(f"预训练编码器 {base} 读不了：{' '.join(str(error).split())[:300]}") from error
-    return judge
-
-
-def _load_heads(judge: Judge, path: Path) -> None:
-    """Raises ``RuntimeError`` when they belong to another encoder or to other tasks."""
-    found = {name: tensor.float() for name, tensor in load_file(path).items()}
-    if set(found) != set(_heads(judge)):
-        raise RuntimeError(f"{HEADS} 不是这一版的输出层")
-    judge.load_state_dict(found, strict=False)
-
-
-def _heads(judge: Judge) -> dict[str, Tensor]:
-    return {name: tensor for name, tensor in judge.state_dict().items() if not name.startswith("bert.")}
-
-
-def save_pretrained(judge: Judge, *, tokeniser: str | Path, out: Path, record: dict[str, Any]) -> Path:
-    """Encoder, heads and the tokeniser of a base as a folder for ``from_pretrained``, in half precision.
-
-    ``record``, how it was made, lies beside them as ``pretraining.json``.
-    """
-    judge.bert.to(torch.float16).save_pretrained(out)
-    halves = {name: tensor.to(torch.float16).contiguous() for name, tensor in _heads(judge).items()}
-    save_file(halves, out / HEADS)
-    AutoTokenizer.from_pretrained(tokeniser).save_pretrained(out)
-    (out / "pretraining.json").write_text(json.dumps(record, indent=1) + "\n", "utf-8")
-    return out
-
-
-def tokeniser_of(base: str | Path) -> Tokeniser:
-    """The tokeniser that belongs to a pre-trained encoder, a folder or hub id. Raises ``ModelError``."""
-    try:
-        own = AutoTokenizer.from_pretrained(base, use_fast=True)
-        return Tokeniser(own.backend_tokenizer.to_str())
-    except (OSError, ValueError, KeyError, AttributeError) as error:
-        raise ModelError(f"{base} 的词表读不了：{' '.join(str(error).split())[:300]}") from error

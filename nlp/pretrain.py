@@ -23,8 +23,8 @@ from transformers import AutoTokenizer, BertForMaskedLM
 
 from domain.errors import InputError, ModelError
 from nlp import corpus
+from nlp.bases import tokeniser_of
 from nlp.clean import clip, joined
-from nlp.model import tokeniser_of
 from nlp.precision import mixed
 from nlp.segment import Segmenter
 from nlp.tokens import WINDOW, Tokeniser
@@ -180,7 +180,11 @@ class Pretraining:
 
     def __init__(self, base: str | Path, course: Course) -> None:
         torch.manual_seed(course.seed)
-        self.model = BertForMaskedLM.from_pretrained(base, dtype=torch.float32)
+        try:
+            self.model = BertForMaskedLM.from_pretrained(base, dtype=torch.float32)
+        except (OSError, ValueError) as error:
+            reason = " ".join(str(error).split())[:300]
+            raise ModelError(f"{base} 不是能再预训练的编码器（Hugging Face 格式的 BERT）：{reason}") from error
         for name in ("hidden_dropout_prob", "attention_probs_dropout_prob"):
             setattr(self.model.config, name, 0.0)
         decayed = [p for p in self.model.parameters() if p.ndim > 1]

@@ -88,6 +88,8 @@ def train(
     # Threads of OpenMP that spin while they wait make a shared machine five times slower. Read at torch's import.
     os.environ.setdefault("GOMP_SPINCOUNT", "0")
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    from nlp.bases import from_pretrained, identity, tokeniser_of
+
     run = {
         "data": digests(data),
         "base": identity(base),
@@ -107,7 +109,6 @@ def train(
         start = _distilled(data, parts, teacher, start, work, chosen, distil_min, say)
     if not (work / "encoder.done").exists():
         from nlp.learn import Recipe, fit
-        from nlp.model import from_pretrained, tokeniser_of
 
         recipe = _settings_of(Recipe, chosen, "encoder")
         fit(
@@ -120,12 +121,6 @@ def train(
             say=say,
         )
     return finish(data=data, base=start, out=out, work=work, chosen=chosen, parts=parts, say=say)
-
-
-def identity(base: str | Path) -> str:
-    """What tells one pre-trained encoder from another: the digest of its weights, or the name of one on the hub."""
-    weights = Path(base) / "model.safetensors"
-    return corpus.digest(weights) if weights.is_file() else str(base)
 
 
 def _settings_of(kind: Callable[..., Kind], chosen: Mapping[str, Any], part: str) -> Kind:
@@ -213,8 +208,8 @@ def finish(
     """Calibrate, measure, describe and seal what the work folder holds, finished or not yet."""
     from safetensors.numpy import load_file
 
+    from nlp.bases import from_pretrained, identity, tokeniser_of
     from nlp.export import export_trained
-    from nlp.model import from_pretrained, tokeniser_of
 
     making = out.with_name(f"{out.name}.part")
     shutil.rmtree(making, ignore_errors=True)

@@ -17,11 +17,13 @@ import transformers
 from tokenizers import BertWordPieceTokenizer, ByteLevelBPETokenizer
 
 from domain.errors import ModelError
+from nlp.bases import FAMILIES, from_pretrained, identity, save_pretrained, tokeniser_of
 from nlp.batches import pad, windows
+from nlp.bundle import shipped
 from nlp.corpus import Example, only
 from nlp.encoder import Encoder
 from nlp.export import export, restore
-from nlp.model import FAMILIES, Judge, from_pretrained, tokeniser_of
+from nlp.model import Judge
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 
@@ -144,3 +146,30 @@ def test_a_hub_name_that_cannot_be_reached_is_one_clear_line() -> None:
     with pytest.raises(ModelError, match=r"^预训练编码器 nobody/none 读不了：") as error:
         from_pretrained("nobody/none")
     assert "\n" not in str(error.value)
+
+
+def test_a_model_directory_is_a_base_too_and_so_is_what_is_saved_of_it(tmp_path: Path) -> None:
+    judge, tokeniser = from_pretrained(shipped()), tokeniser_of(shipped())
+    saved = save_pretrained(judge, tokeniser=tokeniser, out=tmp_path / "base", record={"made": "here"})
+    again, theirs = from_pretrained(saved), tokeniser_of(saved)
+    text = "云桥金融又提现失败了，[SEP] App 打不开"
+    assert theirs.pieces([text])[0].ids == tokeniser.pieces([text])[0].ids
+    assert theirs.ends == tokeniser.ends and theirs.mask == tokeniser.mask
+    wanted, got = from_pretrained(shipped()).state_dict(), again.state_dict()
+    assert set(got) == set(wanted)
+    assert all(torch.allclose(got[name], wanted[name], atol=4e-3) for name in wanted)
+    assert json.loads((saved / "pretraining.json").read_text("utf-8")) == {"made": "here"}
+    assert identity(saved) != identity(shipped()) == identity(shipped())
+
+
+def test_a_base_that_was_cut_off_is_one_clear_line(tmp_path: Path) -> None:
+    saved = save_pretrained(
+        from_pretrained(shipped()), tokeniser=tokeniser_of(shipped()), out=tmp_path / "base", record={}
+    )
+    for name in ("model.safetensors", "heads.safetensors"):
+        whole = (saved / name).read_bytes()
+        (saved / name).write_bytes(whole[:-9])
+        with pytest.raises(ModelError, match="读不了") as error:
+            from_pretrained(saved)
+        assert "\n" not in str(error.value)
+        (saved / name).write_bytes(whole)

@@ -12,7 +12,7 @@ from domain.errors import InputError, ModelError
 pytest.importorskip("torch")
 
 from nlp import pretrain
-from nlp.model import from_pretrained, tokeniser_of
+from nlp.bases import from_pretrained, tokeniser_of
 from nlp.pretrain import Course, Packed, masked, plan
 
 TEXTS = [
