@@ -184,7 +184,9 @@ class Pretraining:
             self.model = BertForMaskedLM.from_pretrained(base, dtype=torch.float32)
         except (OSError, ValueError) as error:
             reason = " ".join(str(error).split())[:300]
-            raise ModelError(f"{base} 不是能再预训练的编码器（Hugging Face 格式的 BERT）：{reason}") from error
+            raise ModelError(
+                f"{base} 不是能再预训练的编码器（Hugging Face 格式的 BERT）：{reason}"
+            ) from error
         for name in ("hidden_dropout_prob", "attention_probs_dropout_prob"):
             setattr(self.model.config, name, 0.0)
         decayed = [p for p in self.model.parameters() if p.ndim > 1]
