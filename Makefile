@@ -11,12 +11,17 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready-$(TORCH)
 UV := $(BIN)/uv
 
-.PHONY: demo test up lint bench lock clean setup
+.PHONY: demo test up lint bench lock clean setup engines
 
-demo: setup
-	@$(BIN)/yujing demo
+# ENGINES=1: on Elasticsearch, Redis and PostgreSQL, started for it on this machine.
+demo: setup $(if $(ENGINES),engines)
+	@$(if $(ENGINES),$(BIN)/python -m deploy.engines) $(BIN)/yujing demo
 
-test: setup lint
+# The engines are installed where that can be done without asking; the tests of those that are missing are skipped.
+engines:
+	@deploy/engines/install.sh
+
+test: setup lint engines
 	@$(BIN)/pytest
 
 up: setup

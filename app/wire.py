@@ -97,7 +97,7 @@ class App:
         """The queue before the classifier."""
         from store.inbox import open_inbox
 
-        return self._open(open_inbox(self.environment.inbox_url))
+        return self._open(open_inbox(self.environment.inbox_url, self.environment.inbox_access))
 
     @cached_property
     def segmenter(self) -> Segmenter:
@@ -112,14 +112,15 @@ class App:
         """The judged posts."""
         from store.posts import open_posts
 
-        return self._open(open_posts(self.environment.posts_url, segment=self.segmenter.tokens))
+        given = self.environment
+        return self._open(open_posts(given.posts_url, given.posts_access, segment=self.segmenter.tokens))
 
     @cached_property
     def ledger(self) -> Ledger:
         """Decisions and state."""
         from store.ledger import open_ledger
 
-        return self._open(open_ledger(self.environment.ledger_url))
+        return self._open(open_ledger(self.environment.ledger_url, self.environment.ledger_access))
 
     @cached_property
     def models(self) -> Models:

@@ -271,6 +271,10 @@ class Access(Frozen):
     """PEM file of the authority that signed the server's certificate; None: the system's own."""
 
 
+NO_ACCESS = Access()
+"""For engines that ask for nothing, as the embedded ones."""
+
+
 class Environment(Frozen):
     """What comes from environment variables or ``*_FILE`` (config/environment.py)."""
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
+from config.settings import NO_ACCESS, Access
 from domain.post import Post
 from store.embedded import sqlite_path
 
@@ -76,7 +77,7 @@ class Inbox(Protocol):
         """Release files and connections."""
 
 
-def open_inbox(url: str) -> Inbox:
+def open_inbox(url: str, access: Access = NO_ACCESS) -> Inbox:  # noqa: ARG001
     """The inbox at an address: ``sqlite:///path``. Raises ``ConfigError`` for another scheme, ``StoreError``."""
     path = sqlite_path(url, "收件队列 YUJING_INBOX_URL ")
     from store.inbox.sqlite import SqliteInbox

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
+from config.settings import NO_ACCESS, Access
 from domain.alert import Alert, AlertState, Level
 from domain.correction import Correction
 from domain.incident import Incident, IncidentStatus, TimelineEvent
@@ -304,7 +305,7 @@ class Ledger(Protocol):
         """Release connections."""
 
 
-def open_ledger(url: str) -> Ledger:
+def open_ledger(url: str, access: Access = NO_ACCESS) -> Ledger:  # noqa: ARG001
     """The ledger at an address: ``sqlite:///path``, its schema brought to this version.
 
     Raises ``ConfigError`` for another scheme, ``StoreError``.

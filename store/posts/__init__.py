@@ -8,6 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
+from config.settings import NO_ACCESS, Access
 from domain.assessment import Assessment, Sentiment
 from domain.post import Engagement, Post
 from store.embedded import sqlite_path
@@ -157,7 +158,7 @@ class Posts(Protocol):
         """Release files and connections."""
 
 
-def open_posts(url: str, *, segment: Callable[[str], list[str]]) -> Posts:
+def open_posts(url: str, access: Access = NO_ACCESS, *, segment: Callable[[str], list[str]]) -> Posts:  # noqa: ARG001
     """The posts at an address: ``sqlite:///path``; ``segment`` cuts texts and questions into words.
 
     Raises ``ConfigError`` for another scheme, ``StoreError``.

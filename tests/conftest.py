@@ -1,0 +1,74 @@
+"""The engines, one server a run; a missing one skips its tests on a user's machine and fails in CI."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from typing import TypeVar
+
+import pytest
+
+from deploy.engines import Missing, Server
+from deploy.engines.elasticsearch import ElasticsearchServer
+from deploy.engines.postgresql import PostgresqlServer
+from deploy.engines.redis import RedisServer
+
+Kind = TypeVar("Kind", bound=Server)
+
+
+def installed(make: Callable[[], Kind]) -> Kind:
+    """A server that is not started yet."""
+    try:
+        return make()
+    except Missing as missing:
+        if os.environ.get("CI"):
+            pytest.fail(str(missing), pytrace=False)
+        pytest.skip(str(missing))
+
+
+def _started(server: Server) -> Iterator[None]:
+    server.start()
+    yield
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """Redis with a password; each test takes names of its own and leaves the server running."""
+    server = installed(lambda: RedisServer(tmp_path_factory.mktemp("redis"), password="engines"))
+    for _ in _started(server):
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postgresql_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresqlServer]:
+    """PostgreSQL; each test makes a database of its own and leaves the server running."""
+    server = installed(lambda: PostgresqlServer(tmp_path_factory.mktemp("postgresql")))
+    for _ in _started(server):
+        yield server
+
+
+@pytest.fixture(scope="session")
+def elasticsearch_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ElasticsearchServer]:
+    """Elasticsearch with a password; each test takes index names of its own and leaves the server running."""
+    server = installed(
+        lambda: ElasticsearchServer(tmp_path_factory.mktemp("elasticsearch"), password="engines")
+    )
+    for _ in _started(server):
+        yield server
+
+
+@pytest.fixture
+def own_server() -> Iterator[Callable[[Callable[[], Kind]], Kind]]:
+    """Starts a server that a test may stop and kill: ``own_server(lambda: RedisServer(tmp_path / "redis"))``."""
+    made: list[Server] = []
+
+    def start(make: Callable[[], Kind]) -> Kind:
+        server = installed(make)
+        made.append(server)
+        server.start()
+        return server
+
+    yield start
+    for server in made:
+        server.stop()
