@@ -164,8 +164,13 @@ class App:
     @cached_property
     def _stories(self) -> Stories:
         from nlp.stories import Stories
+        from store.stories import open_stories
 
-        return self._open(Stories(self.home / "stories.sqlite3"))
+        given = self.environment
+        # Workers on several hosts must agree on the stories: they share the ledger's server where there is one.
+        shared = given.ledger_url.startswith("postgresql")
+        url = given.ledger_url if shared else f"sqlite:///{self.home}/stories.sqlite3"
+        return self._open(Stories(open_stories(url, given.ledger_access)))
 
     def _analyzer(self, runtime: Runtime) -> Analyzer:
         from nlp.analyzer import Analyzer

@@ -14,6 +14,7 @@ from nlp.corpus import Example
 from nlp.runtime import Runtime
 from nlp.segment import Segmenter
 from nlp.stories import Stories
+from store.stories.sqlite import SqliteStories
 
 NOW = datetime(2026, 6, 1, 2, tzinfo=UTC)
 BRANDS = [
@@ -34,7 +35,7 @@ def analyzer(runtime: Runtime, segmenter: Segmenter) -> Analyzer:
         runtime=runtime,
         segmenter=segmenter,
         brands=BRANDS,
-        stories=Stories(None),
+        stories=Stories(SqliteStories(None)),
         about={"yq-board": "yunqiao"},
         risk_words=("提现", "跑路"),
     )

@@ -1,0 +1,103 @@
+"""The stories in two tables of the ledger's PostgreSQL server, shared by the workers of many hosts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from threading import RLock
+from typing import Any
+
+import psycopg
+from sqlalchemy.engine import make_url
+
+from config.settings import Access
+from domain.errors import StoreError
+from store.stories import Rows
+from store.stories.rows import SqlRows
+
+SCHEMA = (
+    """CREATE TABLE IF NOT EXISTS story_posts (
+        post TEXT PRIMARY KEY, story TEXT NOT NULL, at DOUBLE PRECISION NOT NULL, account TEXT NOT NULL,
+        signature BYTEA NOT NULL
+    )""",
+    "CREATE INDEX IF NOT EXISTS story_posts_at ON story_posts (at)",
+    "CREATE INDEX IF NOT EXISTS story_posts_story ON story_posts (story, at)",
+    "CREATE INDEX IF NOT EXISTS story_posts_account ON story_posts (account, at) WHERE account <> ''",
+    """CREATE TABLE IF NOT EXISTS story_bands (
+        key BIGINT NOT NULL, post TEXT NOT NULL, PRIMARY KEY (key, post)
+    )""",
+    "CREATE INDEX IF NOT EXISTS story_bands_post ON story_bands (post)",
+)
+LOCK = 0x5953544F
+"""Number of the advisory lock that a worker holds while it places a batch ("YSTO")."""
+CONNECT_S, WAIT_S = 10, 60
+"""Seconds for a connection, and for the worker before us."""
+
+
+class PostgresqlStories:
+    """See ``store.stories.StoryTable``. A connection that was lost is made anew by the next transaction."""
+
+    def __init__(self, url: str, access: Access) -> None:
+        address = make_url(url)
+        self._to: dict[str, Any] = {
+            "host": address.host,
+            "port": address.port,
+            "user": address.username,
+            "dbname": address.database,
+            "password": access.password.get_secret_value() or None,
+            "connect_timeout": CONNECT_S,
+            "options": f"-c lock_timeout={WAIT_S}s -c statement_timeout={WAIT_S}s",
+            **address.query,
+        }
+        self._where = f"{address.host}:{address.port or 5432}"
+        self._lock = RLock()
+        self._open: psycopg.Connection[tuple[Any, ...]] | None = None
+        with self._transaction() as connection:
+            for statement in SCHEMA:
+                connection.execute(statement)
+
+    @contextmanager
+    def writing(self) -> Iterator[Rows]:
+        """A transaction that one worker at a time is in."""
+        with self._transaction() as connection:
+
+            def execute(statement: str, values: Sequence[object]) -> list[tuple[Any, ...]]:
+                cursor = connection.execute(statement.replace("?", "%s"), tuple(values))
+                return cursor.fetchall() if cursor.description else []
+
+            yield SqlRows(execute)
+
+    def size(self) -> int:
+        """How many posts are remembered."""
+        with self._transaction() as connection:
+            row = connection.execute("SELECT count(*) FROM story_posts").fetchone()
+            return int(row[0]) if row else 0
+
+    def close(self) -> None:
+        """Release the connection."""
+        with self._lock:
+            if self._open is not None:
+                self._open.close()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[psycopg.Connection[tuple[Any, ...]]]:
+        with self._lock:
+            try:
+                if self._open is None or self._open.closed:
+                    self._open = psycopg.connect(**self._to)
+                with self._open.transaction():
+                    self._open.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
+                    yield self._open
+            except psycopg.Error as error:
+                if self._open is not None and self._open.broken:
+                    self._open.close()
+                raise self._failure(error) from error
+
+    def _failure(self, error: psycopg.Error) -> StoreError:
+        # The server's own words may repeat values; its class of error says enough.
+        reason = error.sqlstate or type(error).__name__
+        permanent = (error.sqlstate or "")[:2] in ("28", "3D", "42")
+        return StoreError(
+            f"故事库（PostgreSQL {self._where}）拒绝了操作：{reason}：请检查服务器、用户名和权限",
+            permanent=permanent,
+        )
