@@ -86,6 +86,8 @@ class Models:
         if place.exists():
             shutil.rmtree(made)
         else:
+            for path in (*made.iterdir(), made):
+                _sync(path)
             made.rename(place)
             _sync(self._folder)
         return name
@@ -180,8 +182,8 @@ def _replace(path: Path, text: str) -> None:
     _sync(path.parent)
 
 
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:
