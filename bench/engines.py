@@ -1,6 +1,6 @@
 """A million posts in SQLite and in Elasticsearch beside ten thousand. ``python -m bench.engines [POSTS …]``.
 
-Elasticsearch is started for it (``deploy.engines``). Ingest: batches of 2,000 through ``Posts.put``, words cut before;
+Elasticsearch is started for it (``deploy.engines``). Ingest: batches of 1,000 through ``Posts.put``, words cut before;
 beside it ``elasticsearch.helpers.parallel_bulk`` alone with the documents ready made, on the same server in the same
 run, both with as many threads. A tick: ``Posts.counts`` over the last six hours as ``monitor.series`` asks it; the same
 600 posts fall into them whatever the size of the history. Search: newest 20 with total, by words, brand and topic.
@@ -14,6 +14,7 @@ import statistics
 import sys
 import tempfile
 import time
+import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -42,9 +43,9 @@ DAYS = 180
 TICK = timedelta(hours=6)
 RECENT = 600
 """Posts within the tick's hours."""
-BATCH = 2_000
+BATCH = 1_000
 THREADS = 4
-COMPARED = 4_000
+COMPARED = 20_000
 """Posts of the comparison with ``parallel_bulk``."""
 BRANDS = ("yunqiao", "hengxin", "jinqiao")
 TOPICS = ("withdrawal_difficulty", "data_leak", "violent_collection", "misleading_sales")
@@ -99,18 +100,19 @@ class Cutter:
 
     def __init__(self) -> None:
         self._segmenter = Segmenter()
-        self._texts = [row.text for name in ("calm", "crisis") for row in built_in(name).rows]
-        self._cut = {text: self._segmenter.tokens(text) for text in self._texts}
+        # In the form in which the store asks.
+        texts = [unicodedata.normalize("NFKC", text) for text in _texts()]
+        self._cut = {text: self._segmenter.tokens(text) for text in texts}
 
     def __call__(self, text: str) -> list[str]:
-        known, _, number = text.partition(" № ")
+        known, _, number = text.rpartition(" # ")
         return [*self._cut[known], number] if known in self._cut else self._segmenter.tokens(text)
 
 
 def posts_of(size: int, seed: int = 1) -> Iterator[Judged]:
     """The posts, from a seed; ``RECENT`` of them in the last hours, the others over ``DAYS`` before."""
     rng = random.Random(seed)
-    texts = [row.text for name in ("calm", "crisis") for row in built_in(name).rows]
+    texts = _texts()
     for n in range(size):
         recent = n % max(1, size // RECENT) == 0
         seconds = (
@@ -121,13 +123,17 @@ def posts_of(size: int, seed: int = 1) -> Iterator[Judged]:
         yield _judged(n, rng, texts[n % len(texts)], NOW - timedelta(seconds=seconds))
 
 
+def _texts() -> list[str]:
+    return [" ".join(row.text.split()) for name in ("calm", "crisis") for row in built_in(name).rows]
+
+
 def _judged(n: int, rng: random.Random, text: str, at: datetime) -> Judged:
     negative = rng.random() < 0.15
     sentiment = Sentiment.NEGATIVE if negative else Sentiment.NEUTRAL
     id_ = post_id("weibo", str(n))
     post = Post(
         id=id_, platform=rng.choice(("weibo", "guba", "news")), source="bench", native_id=str(n),
-        text=f"{text} № {n}", published_at=at, fetched_at=at + timedelta(minutes=3), url=f"https://example.com/{n}",
+        text=f"{text} # {n}", published_at=at, fetched_at=at + timedelta(minutes=3), url=f"https://example.com/{n}",
         author=Author(key=f"a{rng.randrange(50_000)}", name="张***"),
         engagement=Engagement(likes=rng.randrange(100), reposts=rng.randrange(20)),
     )  # fmt: skip

@@ -77,7 +77,7 @@ class Cluster:
         address: Address,
         access: Access,
         *,
-        timeout_s: float = 30.0,
+        timeout_s: float = 60.0,
         patience_s: float = 20.0,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:

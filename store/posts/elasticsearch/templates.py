@@ -10,7 +10,7 @@ from enum import StrEnum
 from importlib.resources import files
 from typing import Any
 
-from elasticsearch import BadRequestError
+from elasticsearch import AuthorizationException, BadRequestError
 
 from domain.errors import StoreError
 from store.posts.elasticsearch.connection import Cluster
@@ -60,7 +60,7 @@ def template(file: str, prefix: str) -> Template:
     kind = Kind.INDEX if "index_patterns" in body else Kind.COMPONENT
     body["_meta"]["digest"] = hashlib.sha256(_canonical(body).encode()).hexdigest()[:16]
     body["version"] = body["_meta"]["version"]
-    return Template(kind=kind, name=f"{prefix}-{file}", body=body)
+    return Template(kind=kind, name=f"{prefix}-{file.rpartition('/')[2]}", body=body)
 
 
 class Templates:
@@ -133,7 +133,7 @@ class Templates:
         def ask(client: Any) -> bool:
             try:
                 client.indices.analyze(analyzer="cjk", text="提现")
-            except BadRequestError:
+            except (AuthorizationException, BadRequestError):
                 return False
             return True
 
