@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from domain.errors import ConfigError, StoreError
+from store.findings import Finding
 
 BUSY_S = 20.0
 """Seconds a writer waits for another process before it gives up."""
@@ -25,6 +27,8 @@ IDLE_CONNECTIONS = 8
 """Connections kept open for the next user; more are closed after use."""
 LOW_SPACE = 1 << 20
 """Fewer free bytes than this on the file's disk explain any refusal to write."""
+LITTLE_SPACE = 1 << 30
+"""Fewer free bytes than this are reported before anything is refused."""
 PRAGMAS = (
     "PRAGMA synchronous=FULL",
     "PRAGMA foreign_keys=ON",
@@ -144,6 +148,46 @@ def _no_space(path: Path) -> bool:
     except OSError:
         return False
     return disk.f_bavail * disk.f_frsize < LOW_SPACE
+
+
+def examine(path: Path) -> list[Finding]:
+    """Look at a database file and its disk: SQLite's version, the file's soundness, free bytes. Never raises."""
+    findings: list[Finding] = []
+    if not path.is_file():
+        # Looking must not make an empty one.
+        return [Finding(subject="数据库文件", ok=False, text=f"{path} 不见了", remedy="从备份恢复")]
+    try:
+        connection = connect(path)
+        try:
+            troubles = [row[0] for row in connection.execute("PRAGMA quick_check(3)")]
+        finally:
+            connection.close()
+    except sqlite3.Error as error:
+        troubles = [str(failure(path, error))]
+    sound = troubles == ["ok"]
+    findings.append(
+        Finding(
+            subject="数据库文件",
+            ok=sound,
+            text=f"{path}（{path.stat().st_size / 1e6:.1f} MB，SQLite {sqlite3.sqlite_version}）"
+            + ("完好" if sound else f"：{'；'.join(troubles).replace(chr(10), ' ')}"),
+            remedy="" if sound else "停下服务，另存一份，再从备份恢复，或用 sqlite3 的 .recover 抢救",
+        )
+    )
+    try:
+        free = shutil.disk_usage(path.parent).free
+    except OSError as error:
+        findings.append(Finding(subject="磁盘空间", ok=False, text=str(os_failure(path, error))))
+    else:
+        findings.append(
+            Finding(
+                subject="磁盘空间",
+                ok=free >= LITTLE_SPACE,
+                text=f"{path.parent} 还剩 {free / 1e9:.1f} GB",
+                remedy="" if free >= LITTLE_SPACE else "腾出空间，或缩短保留天数",
+            )
+        )
+    return findings
 
 
 class Database:

@@ -13,6 +13,7 @@ from typing import Protocol
 from config.settings import NO_ACCESS, Access
 from domain.post import Post
 from store.embedded import sqlite_path
+from store.findings import Examined
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,7 +47,7 @@ class DeadLetter:
     at: datetime
 
 
-class Inbox(Protocol):
+class Inbox(Examined, Protocol):
     """A durable queue of posts. Every method raises ``StoreError`` when the backend refuses.
 
     What ``put`` returned for has reached the disk; texts come back with NUL and lone surrogates as U+FFFD.
