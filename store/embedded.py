@@ -27,8 +27,8 @@ IDLE_CONNECTIONS = 8
 """Connections kept open for the next user; more are closed after use."""
 LOW_SPACE = 1 << 20
 """Fewer free bytes than this on the file's disk explain any refusal to write."""
-LITTLE_SPACE = 1 << 30
-"""Fewer free bytes than this are reported before anything is refused."""
+SCARCE_SPACE = 1 << 30
+"""Fewer free bytes than this are worth a word before they run out."""
 PRAGMAS = (
     "PRAGMA synchronous=FULL",
     "PRAGMA foreign_keys=ON",
@@ -150,46 +150,6 @@ def _no_space(path: Path) -> bool:
     return disk.f_bavail * disk.f_frsize < LOW_SPACE
 
 
-def examine(path: Path) -> list[Finding]:
-    """Look at a database file and its disk: SQLite's version, the file's soundness, free bytes. Never raises."""
-    findings: list[Finding] = []
-    if not path.is_file():
-        # Looking must not make an empty one.
-        return [Finding(subject="数据库文件", ok=False, text=f"{path} 不见了", remedy="从备份恢复")]
-    try:
-        connection = connect(path)
-        try:
-            troubles = [row[0] for row in connection.execute("PRAGMA quick_check(3)")]
-        finally:
-            connection.close()
-    except sqlite3.Error as error:
-        troubles = [str(failure(path, error))]
-    sound = troubles == ["ok"]
-    findings.append(
-        Finding(
-            subject="数据库文件",
-            ok=sound,
-            text=f"{path}（{path.stat().st_size / 1e6:.1f} MB，SQLite {sqlite3.sqlite_version}）"
-            + ("完好" if sound else f"：{'；'.join(troubles).replace(chr(10), ' ')}"),
-            remedy="" if sound else "停下服务，另存一份，再从备份恢复，或用 sqlite3 的 .recover 抢救",
-        )
-    )
-    try:
-        free = shutil.disk_usage(path.parent).free
-    except OSError as error:
-        findings.append(Finding(subject="磁盘空间", ok=False, text=str(os_failure(path, error))))
-    else:
-        findings.append(
-            Finding(
-                subject="磁盘空间",
-                ok=free >= LITTLE_SPACE,
-                text=f"{path.parent} 还剩 {free / 1e9:.1f} GB",
-                remedy="" if free >= LITTLE_SPACE else "腾出空间，或缩短保留天数",
-            )
-        )
-    return findings
-
-
 class Database:
     """Connections to one file, lent to one user at a time.
 
@@ -227,6 +187,10 @@ class Database:
                 connection.execute("COMMIT")
             finally:
                 _rollback(connection)
+
+    def examine(self, subject: str) -> list[Finding]:
+        """Whether the file is whole and its disk has room; ``subject`` names the store to people."""
+        return [self._whole(subject), self._room(subject)]
 
     def close(self) -> None:
         """Close the idle connections; those lent out are closed when they come back."""
@@ -267,6 +231,29 @@ class Database:
                 self._idle.append(connection)
                 return
         connection.close()
+
+    def _whole(self, subject: str) -> Finding:
+        remedy = "停下服务并另存一份，再从备份恢复，或用 sqlite3 的 .recover 抢救"
+        try:
+            with self.read() as connection:
+                (said,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+                text = f"SQLite {sqlite3.sqlite_version}，格式 {self._version(connection)}，{self.path}"
+        except StoreError as error:
+            return Finding(subject=subject, ok=False, text=str(error), remedy=remedy)
+        if said != "ok":
+            return Finding(subject=subject, ok=False, text=f"{self.path} 已损坏：{said}", remedy=remedy)
+        return Finding(subject=subject, ok=True, text=text)
+
+    def _room(self, subject: str) -> Finding:
+        subject = f"{subject}的磁盘"
+        try:
+            free = shutil.disk_usage(self.path.parent).free
+        except OSError as error:
+            return Finding(subject=subject, ok=False, text=str(os_failure(self.path, error)))
+        text = f"{self.path.parent} 剩余 {free / (1 << 30):.1f} GiB"
+        if free < SCARCE_SPACE:
+            return Finding(subject=subject, ok=False, text=text, remedy="腾出空间，或缩短帖子的保留天数")
+        return Finding(subject=subject, ok=True, text=text)
 
     @staticmethod
     def _version(connection: sqlite3.Connection) -> int:

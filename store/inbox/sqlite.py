@@ -10,7 +10,7 @@ from pathlib import Path
 
 from domain.post import Post
 from store.codec import clean, dumps, loads
-from store.embedded import Database, examine, from_micros, micros
+from store.embedded import Database, from_micros, micros
 from store.findings import Finding
 from store.inbox import DeadLetter, Depth, Leased
 
@@ -129,7 +129,7 @@ class SqliteInbox:
 
     def examine(self) -> list[Finding]:
         """Look at the file and its disk."""
-        return examine(self._database.path)
+        return self._database.examine("收件箱")
 
     def mend(self) -> list[Finding]:
         """Nothing of a file can be mended without a person's decision."""
