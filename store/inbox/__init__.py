@@ -78,8 +78,15 @@ class Inbox(Examined, Protocol):
         """Release files and connections."""
 
 
-def open_inbox(url: str, access: Access = NO_ACCESS) -> Inbox:  # noqa: ARG001
-    """The inbox at an address: ``sqlite:///path``. Raises ``ConfigError`` for another scheme, ``StoreError``."""
+def open_inbox(url: str, access: Access = NO_ACCESS) -> Inbox:
+    """The inbox at an address: ``sqlite:///path`` or ``redis[s]://[user@]host[:port][/db][?prefix=name]``.
+
+    Raises ``ConfigError`` for another scheme, ``StoreError`` for a backend that refuses.
+    """
+    if url.partition("://")[0] in ("redis", "rediss"):
+        from store.inbox.redis import open_redis
+
+        return open_redis(url, access)
     path = sqlite_path(url, "收件队列 YUJING_INBOX_URL ")
     from store.inbox.sqlite import SqliteInbox
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import itertools
+import secrets
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
+from config.settings import Access
 from domain.alert import Alert, AlertState, Change, Level
 from domain.assessment import Assessment, EntityJudgement, Sentiment, Stance, TopicJudgement
 from domain.incident import Incident, IncidentStatus, TimelineEvent
@@ -30,13 +33,18 @@ def now() -> datetime:
     return NOW
 
 
-@pytest.fixture(params=["sqlite"])
+@pytest.fixture(params=["sqlite", "redis"])
 def new_inbox(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[], Inbox]]:
     """Opens one more empty inbox."""
     numbers, opened = itertools.count(), []
 
     def make() -> Inbox:
-        opened.append(open_inbox(_address(request.param, tmp_path, f"inbox-{next(numbers)}")))
+        if request.param == "redis":
+            server = request.getfixturevalue("redis_server")
+            access = Access(password=SecretStr(server.password))
+            opened.append(open_inbox(f"{server.url}?prefix={secrets.token_hex(8)}", access))
+        else:
+            opened.append(open_inbox(_address(request.param, tmp_path, f"inbox-{next(numbers)}")))
         return opened[-1]
 
     yield make
