@@ -263,7 +263,7 @@ def open_redis(url: str, access: Access) -> RedisInbox:
     try:
         parts = urlsplit(url)
         host, port, inside = parts.hostname, parts.port or 6379, parts.password
-        options = dict(parse_qsl(parts.query, strict_parsing=bool(parts.query)))
+        options = dict(parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query)))
     except ValueError:
         # "from None": the library's words may repeat the address.
         raise ConfigError(f"{what}不是有效的网址") from None

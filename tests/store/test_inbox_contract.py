@@ -130,6 +130,18 @@ def test_threads_share_an_inbox(inbox: Inbox, post, now) -> None:
     assert len(taken) == len(set(taken)) == 200
 
 
+def test_it_finds_itself_well_and_has_nothing_to_mend(inbox: Inbox, post, now) -> None:
+    inbox.put([post(str(n)) for n in range(700)], now=now)
+    leased = inbox.lease(3, now=now, lease=LEASE)
+    inbox.bury(leased[0].token, reason="bad", now=now)
+    found = inbox.examine()
+    assert found
+    assert [finding for finding in found if not finding.ok or finding.remedy] == []
+    assert all(finding.ok for finding in inbox.mend())
+    assert inbox.put([post("5")], now=now) == 0
+    assert inbox.acknowledge([each.token for each in leased]) == 2
+
+
 class Model:
     """An inbox in forty lines: a list of [post, put_at, leased_until, token, tries]."""
 
