@@ -362,6 +362,5 @@ def _failure(name: str, error: Exception) -> StoreError:
         return StoreError(f"{name} 写不了磁盘，暂不收新帖：请检查它的磁盘空间", permanent=False)
     if "WRONGTYPE" in said:
         return StoreError(f"{name} 里我们的键被别的程序占用了：请换一个 ?prefix=，或移走它们")
-    return StoreError(
-        f"{name} 拒绝了操作：{said}", permanent=not said.startswith(("CLUSTERDOWN", "TRYAGAIN", "BUSY"))
-    )
+    passing = isinstance(error, refusals.ClusterDownError | refusals.TryAgainError) or said.startswith("BUSY")
+    return StoreError(f"{name} 拒绝了操作：{said}", permanent=not passing)
