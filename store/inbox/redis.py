@@ -6,6 +6,7 @@ import hashlib
 import re
 import secrets
 import socket
+import ssl
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 from functools import partial
@@ -277,8 +278,14 @@ def open_redis(url: str, access: Access) -> RedisInbox:
         raise ConfigError(
             f"{what}应写成 {parts.scheme}://用户@主机:6379/库号?prefix=前缀（前缀：小写字母、数字、_、-）"
         )
-    if access.ca and not access.ca.is_file():
-        raise ConfigError(f"YUJING_INBOX_CA：没有文件 {access.ca}")
+    if access.ca:
+        try:
+            ssl.create_default_context(cafile=access.ca)
+        except OSError as error:
+            reason = (
+                error.strerror if isinstance(error, FileNotFoundError | PermissionError) else "不是 PEM 证书"
+            )
+            raise ConfigError(f"YUJING_INBOX_CA：文件 {access.ca} 用不了（{reason}）") from error
     return RedisInbox(
         host=host,
         port=port,

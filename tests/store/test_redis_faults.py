@@ -7,15 +7,22 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from ipaddress import IPv4Address
 from pathlib import Path
 
 import pytest
 import redis
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 from pydantic import SecretStr
 
 import store.inbox.redis
 from config.settings import Access
+from deploy.engines import free_port
 from deploy.engines.redis import RedisServer
 from domain.errors import ConfigError, StoreError
 from domain.post import Post
@@ -464,9 +471,58 @@ def test_an_address_that_cannot_be_used(url: str) -> None:
     assert "hunter2" not in str(caught.value)
 
 
-def test_a_missing_ca_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="YUJING_INBOX_CA"):
-        open_inbox("rediss://host", Access(ca=tmp_path / "none.pem"))
+@pytest.fixture
+def certificate(tmp_path: Path) -> Path:
+    """A self-signed certificate for 127.0.0.1, its own authority; the key lies beside it."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "yujing-test")])
+    began = datetime(2020, 1, 1, tzinfo=UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(began)
+        .not_valid_after(began + timedelta(days=36500))
+        .add_extension(
+            x509.SubjectAlternativeName([x509.IPAddress(IPv4Address("127.0.0.1"))]), critical=False
+        )
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    path = tmp_path / "certificate.pem"
+    path.write_bytes(made.public_bytes(Encoding.PEM))
+    (tmp_path / "key.pem").write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    return path
+
+
+def test_an_encrypted_connection_needs_the_right_authority(
+    server, client, opened, post, now, certificate: Path
+) -> None:
+    port = free_port()
+    try:
+        client.config_set(
+            *("tls-cert-file", str(certificate), "tls-key-file", str(certificate.with_name("key.pem"))),
+            *("tls-auth-clients", "no", "tls-port", port),
+        )
+    except redis.exceptions.ResponseError as error:
+        pytest.skip(f"this Redis was built without TLS: {error}")
+    inbox = opened(f"rediss://127.0.0.1:{port}/0", Access(ca=certificate))
+    inbox.put([post("1")], now=now)
+    assert drain(inbox, now) == [post("1")]
+    refused(lambda: opened(f"rediss://127.0.0.1:{port}/0"), "证书", permanent=True)
+    refused(lambda: opened(f"rediss://localhost:{port}/0", Access(ca=certificate)), "证书", permanent=True)
+    refused(lambda: opened(f"redis://127.0.0.1:{port}/0"), "连不上", permanent=False)
+
+
+@pytest.mark.parametrize("content", [None, "", "-----BEGIN CERTIFICATE-----\nx\n-----END CERTIFICATE-----\n"])
+def test_a_ca_that_is_none_is_named(tmp_path: Path, content: str | None) -> None:
+    path = tmp_path / "ca.pem"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(ConfigError, match=r"YUJING_INBOX_CA.*ca\.pem"):
+        open_inbox("rediss://host", Access(ca=path))
 
 
 def test_a_closed_inbox_says_so(server, opened, now) -> None:
