@@ -69,7 +69,7 @@ class Inbox(Examined, Protocol):
         """Move a poison post to the dead letters; a token that is no longer good moves nothing."""
 
     def dead(self, *, limit: int = 100) -> list[DeadLetter]:
-        """The newest dead letters, newest first."""
+        """The newest dead letters, the last that was buried first."""
 
     def depth(self, *, now: datetime) -> Depth:
         """How much waits, is leased, is dead, and since when."""

@@ -84,6 +84,17 @@ def test_poison_goes_to_the_dead_letters_with_its_reason(inbox: Inbox, post, now
     assert inbox.lease(10, now=now + 2 * LEASE, lease=LEASE) == []
 
 
+def test_the_newest_letter_is_the_last_that_was_buried_whatever_the_clocks_say(
+    inbox: Inbox, post, now
+) -> None:
+    inbox.put([post("1"), post("2")], now=now)
+    one, two = inbox.lease(2, now=now, lease=LEASE)
+    inbox.bury(one.token, reason="r", now=now)
+    inbox.bury(two.token, reason="r", now=now - timedelta(hours=1))
+    assert [letter.at for letter in inbox.dead()] == [now - timedelta(hours=1), now]
+    assert inbox.dead(limit=0) == []
+
+
 def test_depth_tells_waiting_from_leased(inbox: Inbox, post, now) -> None:
     assert inbox.depth(now=now) == Depth(waiting=0, leased=0, dead=0, oldest=None)
     inbox.put([post("1")], now=now - timedelta(hours=1))

@@ -249,7 +249,9 @@ def test_the_user_of_the_documentation_may_do_all_that_is_needed(server, client,
     assert [letter.post for letter in inbox.dead()] == [post("1")]
     assert len(drain(inbox, now + LEASE)) == 1
     assert inbox.depth(now=now).dead == 1
-    assert all(finding.ok for finding in [*inbox.examine(), *inbox.mend()])
+    found = [*inbox.examine(), *inbox.mend()]
+    assert all(finding.ok for finding in found)
+    assert [finding for finding in found if "无权看 appendfsync" in finding.text]
     client.xadd("{yujing}:inbox", {"body": "written by hand"})
     refused(lambda: inbox.lease(1, now=now, lease=LEASE), "无法解读", permanent=True)
     inbox.close()
@@ -390,6 +392,7 @@ def test_an_unreadable_post_hides_none_of_its_neighbours(server, client, opened,
     [
         ("appendonly", "no", "收件箱的落盘"),
         ("appendfsync", "everysec", "收件箱的落盘"),
+        ("no-appendfsync-on-rewrite", "yes", "收件箱的落盘"),
         ("maxmemory-policy", "allkeys-lru", "收件箱的淘汰策略"),
         ("maxmemory", "0", "收件箱的内存"),
     ],
