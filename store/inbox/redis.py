@@ -30,6 +30,12 @@ from store.inbox import DeadLetter, Depth, Leased, redis_scripts
 
 OLDEST = (7, 0)
 """Scripts that may drain when memory is full came with this version (Valkey calls itself 7.2)."""
+PRIVILEGES = (
+    "resetkeys resetchannels -@all ~{{{prefix}}}:* +ping +info +select +evalsha +script|load"
+    " +xadd +xdel +xlen +xrange +xrevrange +xreadgroup +xack +xclaim +xpending +xinfo|groups +xinfo|consumers"
+    " +xgroup|create +xgroup|delconsumer +hget +hset +hsetnx +hdel +hlen +hscan"
+)
+"""The least that a user of Redis needs, as ``ACL SETUSER`` takes it; ``{prefix}`` is to be filled in."""
 CONNECT_S = 10.0
 ANSWER_S = 30.0
 """Seconds to wait for a connection, and for an answer."""

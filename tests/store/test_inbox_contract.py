@@ -61,6 +61,16 @@ def test_a_lease_that_ran_out_is_leased_again_and_its_token_is_void(inbox: Inbox
     assert inbox.acknowledge([new.token]) == 1
 
 
+def test_posts_of_several_leases_that_ran_out_come_in_their_old_order(inbox: Inbox, post, now) -> None:
+    inbox.put([post(str(n)) for n in range(14)], now=now)
+    inbox.lease(2, now=now, lease=2 * LEASE)
+    inbox.lease(9, now=now, lease=LEASE)
+    later = inbox.lease(12, now=now + 2 * LEASE, lease=LEASE)
+    assert [int(each.post.native_id) for each in later] == list(range(12))
+    assert [each.tries for each in later] == [2] * 11 + [1]
+    assert inbox.depth(now=now + 2 * LEASE) == Depth(waiting=2, leased=12, dead=0, oldest=now)
+
+
 def test_an_identical_copy_is_added_once(inbox: Inbox, post, now) -> None:
     newer = post(fetched_at=now + timedelta(hours=1), engagement=Engagement(likes=1))
     assert inbox.put([post(), post(), newer], now=now) == 2

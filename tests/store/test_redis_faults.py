@@ -27,16 +27,10 @@ from deploy.engines.redis import RedisServer
 from domain.errors import ConfigError, StoreError
 from domain.post import Post
 from store.inbox import Depth, Inbox, open_inbox
+from store.inbox.redis import PRIVILEGES
 
 LEASE = timedelta(minutes=5)
 SECRET = "hunter2-密码"
-
-ACL = (
-    "on resetkeys resetchannels -@all ~{yujing}:* +ping +info +select +evalsha +script|load"
-    " +xadd +xdel +xlen +xrange +xrevrange +xreadgroup +xack +xclaim +xpending +xinfo|groups +xinfo|consumers"
-    " +xgroup|create +xgroup|delconsumer +hget +hset +hsetnx +hdel +hlen +hscan"
-)
-"""As in docs/operations.md."""
 
 
 @pytest.fixture
@@ -239,7 +233,9 @@ def test_no_repr_shows_the_password(redis_server, opened) -> None:
 
 
 def test_the_user_of_the_documentation_may_do_all_that_is_needed(server, client, opened, post, now) -> None:
-    client.execute_command("ACL", "SETUSER", "yujing", *ACL.split(), f">{SECRET}")
+    client.execute_command(
+        "ACL", "SETUSER", "yujing", "on", f">{SECRET}", *PRIVILEGES.format(prefix="yujing").split()
+    )
     url = f"redis://yujing@127.0.0.1:{server.port}/0"
     inbox = opened(url, Access(password=SecretStr(SECRET)))
     inbox.put([post("1"), post("2"), post("3")], now=now)
