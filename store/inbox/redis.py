@@ -366,6 +366,8 @@ def _failure(name: str, error: Exception) -> StoreError:
         )
     if isinstance(error, refusals.ReadOnlyError):
         return StoreError(f"{name} 是只读副本：请连到主节点", permanent=False)
+    if isinstance(error, refusals.MovedError):
+        return StoreError(f"{name} 是 Redis 集群的一个节点：收件队列只能放在单机或主从的 Redis 上")
     if isinstance(error, refusals.InvalidResponse):
         return StoreError(
             f"{name} 答的不是 Redis 协议：请检查 YUJING_INBOX_URL 的主机、端口，以及是否该用 rediss://"

@@ -62,9 +62,11 @@ def test_a_lease_that_ran_out_is_leased_again_and_its_token_is_void(inbox: Inbox
 
 
 def test_posts_of_several_leases_that_ran_out_come_in_their_old_order(inbox: Inbox, post, now) -> None:
-    inbox.put([post(str(n)) for n in range(14)], now=now)
+    inbox.put([post(str(n)) for n in range(2)], now=now - 2 * LEASE)
+    inbox.put([post(str(n)) for n in range(2, 14)], now=now)
     inbox.lease(2, now=now, lease=2 * LEASE)
     inbox.lease(9, now=now, lease=LEASE)
+    assert inbox.depth(now=now + 2 * LEASE).oldest == now - 2 * LEASE
     later = inbox.lease(12, now=now + 2 * LEASE, lease=LEASE)
     assert [int(each.post.native_id) for each in later] == list(range(12))
     assert [each.tries for each in later] == [2] * 11 + [1]

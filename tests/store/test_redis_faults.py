@@ -142,7 +142,7 @@ def test_a_killed_server_has_all_that_put_returned_for(server, opened, post, now
 
     putting = threading.Thread(target=put)
     putting.start()
-    while len(taken) < 300:
+    while len(taken) < 300 and not ended.is_set():
         ended.wait(0.01)
     server.kill()
     putting.join()
@@ -295,7 +295,11 @@ def test_a_foreign_value_under_our_key_is_left_alone(server, client, opened, pos
     client.set(f"{{yujing}}:inbox{key}", "theirs")
     calls = {
         "": (lambda: inbox.put([post("2")], now=now), lambda: inbox.lease(1, now=now, lease=LEASE)),
-        ":digests": (lambda: inbox.put([post("2")], now=now), lambda: inbox.acknowledge([leased.token])),
+        ":digests": (
+            lambda: inbox.put([post("2")], now=now),
+            lambda: inbox.acknowledge([leased.token]),
+            lambda: inbox.bury(leased.token, reason="r", now=now),
+        ),
         ":dead": (lambda: inbox.bury(leased.token, reason="r", now=now), inbox.dead),
     }
     for call in calls[key]:
@@ -438,6 +442,7 @@ def _bulk(text: str) -> bytes:
         (b"-MISCONF Errors writing to the AOF file: No space left on device\r\n", "磁盘", False),
         (b"-READONLY You can't write against a read only replica.\r\n", "只读副本", False),
         (b"-CLUSTERDOWN The cluster is down\r\n", "cluster is down", False),
+        (b"-MOVED 3999 127.0.0.1:6381\r\n", "集群", True),
         (b"-ERR something else\r\n", "something else", True),
     ],
 )
