@@ -87,7 +87,8 @@ def open_inbox(url: str, access: Access = NO_ACCESS) -> Inbox:
         from store.inbox.redis import open_redis
 
         return open_redis(url, access)
-    path = sqlite_path(url, "收件队列 YUJING_INBOX_URL ")
+    others = "，或 redis://用户@主机:6379/0、rediss://…"
+    path = sqlite_path(url, "收件队列 YUJING_INBOX_URL ", others=others)
     from store.inbox.sqlite import SqliteInbox
 
     return SqliteInbox(path)

@@ -267,23 +267,20 @@ class _Login(redis.CredentialProvider):
 def open_redis(url: str, access: Access) -> RedisInbox:
     """The inbox at ``redis[s]://[user@]host[:port][/db][?prefix=name]``. Raises ``ConfigError``, ``StoreError``."""
     what = "收件队列 YUJING_INBOX_URL "
+    form = "应写成 redis://用户@主机:6379/库号?prefix=前缀（加密用 rediss://；前缀：小写字母、数字、_、-）"
     try:
         parts = urlsplit(url)
         host, port, inside = parts.hostname, parts.port or 6379, parts.password
         options = dict(parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query)))
     except ValueError:
         # "from None": the library's words may repeat the address.
-        raise ConfigError(f"{what}不是有效的网址") from None
+        raise ConfigError(f"{what}不是有效的网址：{form}") from None
     prefix = options.pop("prefix", "yujing")
     db = parts.path.strip("/") or "0"
     if inside is not None:
-        raise ConfigError(f"{what}里不能写密码：请放进 YUJING_INBOX_PASSWORD")
-    if not host:
-        raise ConfigError(f"{what}缺少主机名：应写成 redis://主机:6379/0")
-    if not re.fullmatch("[0-9]{1,4}", db) or options or not _PREFIX.fullmatch(prefix):
-        raise ConfigError(
-            f"{what}应写成 {parts.scheme}://用户@主机:6379/库号?prefix=前缀（前缀：小写字母、数字、_、-）"
-        )
+        raise ConfigError(f"{what}里不能写密码：请放进 YUJING_INBOX_PASSWORD；{form}")
+    if not host or not re.fullmatch("[0-9]{1,4}", db) or options or not _PREFIX.fullmatch(prefix):
+        raise ConfigError(f"{what}{form}")
     if access.ca:
         try:
             ssl.create_default_context(cafile=access.ca)

@@ -473,6 +473,7 @@ def test_an_address_that_cannot_be_used(url: str) -> None:
     with pytest.raises(ConfigError, match="YUJING_INBOX_URL") as caught:
         open_inbox(url)
     assert "hunter2" not in str(caught.value)
+    assert "redis://" in str(caught.value)
 
 
 @pytest.fixture
