@@ -27,6 +27,11 @@ class RedisServer:
         return f"redis://127.0.0.1:{self.port}/0"
 
     @property
+    def password(self) -> str:
+        """Of the default user; empty when it needs none."""
+        return self._password
+
+    @property
     def variables(self) -> Mapping[str, str]:
         """The environment of a service that uses this server."""
         return {"YUJING_INBOX_URL": self.url} | (
@@ -41,6 +46,7 @@ class RedisServer:
             "dir": self._folder,
             "appendonly": "yes",
             "appendfsync": "always",
+            "maxmemory": "1gb",
             "maxmemory-policy": "noeviction",
             "save": "",
             "requirepass": self._password,

@@ -13,6 +13,7 @@ from typing import Protocol
 from config.settings import NO_ACCESS, Access
 from domain.post import Post
 from store.embedded import sqlite_path
+from store.findings import Examined
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,7 +47,7 @@ class DeadLetter:
     at: datetime
 
 
-class Inbox(Protocol):
+class Inbox(Examined, Protocol):
     """A durable queue of posts. Every method raises ``StoreError`` when the backend refuses.
 
     What ``put`` returned for has reached the disk; texts come back with NUL and lone surrogates as U+FFFD.
@@ -68,7 +69,7 @@ class Inbox(Protocol):
         """Move a poison post to the dead letters; a token that is no longer good moves nothing."""
 
     def dead(self, *, limit: int = 100) -> list[DeadLetter]:
-        """The newest dead letters, newest first."""
+        """The newest dead letters, the last that was buried first."""
 
     def depth(self, *, now: datetime) -> Depth:
         """How much waits, is leased, is dead, and since when."""
@@ -77,9 +78,17 @@ class Inbox(Protocol):
         """Release files and connections."""
 
 
-def open_inbox(url: str, access: Access = NO_ACCESS) -> Inbox:  # noqa: ARG001
-    """The inbox at an address: ``sqlite:///path``. Raises ``ConfigError`` for another scheme, ``StoreError``."""
-    path = sqlite_path(url, "收件队列 YUJING_INBOX_URL ")
+def open_inbox(url: str, access: Access = NO_ACCESS) -> Inbox:
+    """The inbox at an address: ``sqlite:///path`` or ``redis[s]://[user@]host[:port][/db][?prefix=name]``.
+
+    Raises ``ConfigError`` for another scheme, ``StoreError`` for a backend that refuses.
+    """
+    if url.partition("://")[0] in ("redis", "rediss"):
+        from store.inbox.redis import open_redis
+
+        return open_redis(url, access)
+    others = "，或 redis://用户@主机:6379/0、rediss://…"
+    path = sqlite_path(url, "收件队列 YUJING_INBOX_URL ", others=others)
     from store.inbox.sqlite import SqliteInbox
 
     return SqliteInbox(path)

@@ -11,6 +11,7 @@ from pathlib import Path
 from domain.post import Post
 from store.codec import clean, dumps, loads
 from store.embedded import Database, from_micros, micros
+from store.findings import Finding
 from store.inbox import DeadLetter, Depth, Leased
 
 SCHEMA = """
@@ -102,7 +103,7 @@ class SqliteInbox:
         """The newest dead letters, newest first."""
         with self._database.read() as connection:
             rows = connection.execute(
-                "SELECT body, reason, at FROM dead_letters ORDER BY at DESC, seq DESC LIMIT ?",
+                "SELECT body, reason, at FROM dead_letters ORDER BY seq DESC LIMIT ?",
                 (max(limit, 0),),
             ).fetchall()
         return [
@@ -125,6 +126,14 @@ class SqliteInbox:
             dead=dead,
             oldest=None if oldest is None else from_micros(oldest),
         )
+
+    def examine(self) -> list[Finding]:
+        """Look at the file and its disk."""
+        return self._database.examine("收件箱")
+
+    def mend(self) -> list[Finding]:
+        """Nothing of a file can be mended without a person's decision."""
+        return []
 
     def close(self) -> None:
         """Release files and connections."""

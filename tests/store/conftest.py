@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import secrets
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -36,13 +37,18 @@ def now() -> datetime:
     return NOW
 
 
-@pytest.fixture(params=["sqlite"])
+@pytest.fixture(params=["sqlite", "redis"])
 def new_inbox(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[], Inbox]]:
     """Opens one more empty inbox."""
     numbers, opened = itertools.count(), []
 
     def make() -> Inbox:
-        opened.append(open_inbox(_address(request.param, tmp_path, f"inbox-{next(numbers)}")))
+        if request.param == "redis":
+            server = request.getfixturevalue("redis_server")
+            access = Access(password=SecretStr(server.password))
+            opened.append(open_inbox(f"{server.url}?prefix={secrets.token_hex(8)}", access))
+        else:
+            opened.append(open_inbox(_address(request.param, tmp_path, f"inbox-{next(numbers)}")))
         return opened[-1]
 
     yield make

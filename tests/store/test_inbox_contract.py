@@ -61,6 +61,18 @@ def test_a_lease_that_ran_out_is_leased_again_and_its_token_is_void(inbox: Inbox
     assert inbox.acknowledge([new.token]) == 1
 
 
+def test_posts_of_several_leases_that_ran_out_come_in_their_old_order(inbox: Inbox, post, now) -> None:
+    inbox.put([post(str(n)) for n in range(2)], now=now - 2 * LEASE)
+    inbox.put([post(str(n)) for n in range(2, 14)], now=now)
+    inbox.lease(2, now=now, lease=2 * LEASE)
+    inbox.lease(9, now=now, lease=LEASE)
+    assert inbox.depth(now=now + 2 * LEASE).oldest == now - 2 * LEASE
+    later = inbox.lease(12, now=now + 2 * LEASE, lease=LEASE)
+    assert [int(each.post.native_id) for each in later] == list(range(12))
+    assert [each.tries for each in later] == [2] * 11 + [1]
+    assert inbox.depth(now=now + 2 * LEASE) == Depth(waiting=2, leased=12, dead=0, oldest=now)
+
+
 def test_an_identical_copy_is_added_once(inbox: Inbox, post, now) -> None:
     newer = post(fetched_at=now + timedelta(hours=1), engagement=Engagement(likes=1))
     assert inbox.put([post(), post(), newer], now=now) == 2
@@ -82,6 +94,17 @@ def test_poison_goes_to_the_dead_letters_with_its_reason(inbox: Inbox, post, now
     assert len(inbox.dead(limit=1)) == 1
     assert inbox.depth(now=now) == Depth(waiting=0, leased=0, dead=2, oldest=None)
     assert inbox.lease(10, now=now + 2 * LEASE, lease=LEASE) == []
+
+
+def test_the_newest_letter_is_the_last_that_was_buried_whatever_the_clocks_say(
+    inbox: Inbox, post, now
+) -> None:
+    inbox.put([post("1"), post("2")], now=now)
+    one, two = inbox.lease(2, now=now, lease=LEASE)
+    inbox.bury(one.token, reason="r", now=now)
+    inbox.bury(two.token, reason="r", now=now - timedelta(hours=1))
+    assert [letter.at for letter in inbox.dead()] == [now - timedelta(hours=1), now]
+    assert inbox.dead(limit=0) == []
 
 
 def test_depth_tells_waiting_from_leased(inbox: Inbox, post, now) -> None:
@@ -128,6 +151,18 @@ def test_threads_share_an_inbox(inbox: Inbox, post, now) -> None:
         for thread in threads:
             thread.join()
     assert len(taken) == len(set(taken)) == 200
+
+
+def test_it_finds_itself_well_and_has_nothing_to_mend(inbox: Inbox, post, now) -> None:
+    inbox.put([post(str(n)) for n in range(700)], now=now)
+    leased = inbox.lease(3, now=now, lease=LEASE)
+    inbox.bury(leased[0].token, reason="bad", now=now)
+    found = inbox.examine()
+    assert found
+    assert [finding for finding in found if not finding.ok or finding.remedy] == []
+    assert all(finding.ok for finding in inbox.mend())
+    assert inbox.put([post("5")], now=now) == 0
+    assert inbox.acknowledge([each.token for each in leased]) == 2
 
 
 class Model:

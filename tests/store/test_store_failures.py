@@ -44,7 +44,7 @@ def refused(opener: Callable[[Path], object], path: Path) -> StoreError:
 @pytest.mark.parametrize(
     "url",
     [
-        "redis://:secret@host/0",
+        "mongodb://:secret@host/0",
         "postgresql+psycopg://u:secret@host/db",
         "secret",
         "",
