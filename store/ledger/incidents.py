@@ -13,7 +13,7 @@ from sqlalchemy import Connection, func, insert, select, update
 from domain.errors import StoreError
 from domain.incident import Incident, IncidentStatus, TimelineEvent
 from store.codec import decode, document
-from store.ledger.engine import Handle, insert_new
+from store.ledger.engine import Handle, changed, insert_new
 from store.ledger.tables import incidents, timeline
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
@@ -47,14 +47,15 @@ class SqlIncidents:
             first = _open_one(connection, incident.brand, incident.topic)
             if incident.status.open and first is not None and first.id != incident.id:
                 return False
-            done = connection.execute(
+            done = changed(
+                connection,
                 update(incidents)
                 .where(incidents.c.id == incident.id, incidents.c.version == incident.version - 1)
-                .values(**_row(incident))
+                .values(**_row(incident)),
             )
-            if done.rowcount == 1:
+            if done:
                 append(connection, replace(event, incident=incident.id))
-            return done.rowcount == 1
+            return done
 
     def get(self, id_: str) -> Incident | None:
         """One incident."""
@@ -101,6 +102,8 @@ class SqlIncidents:
 
 def append(connection: Connection, event: TimelineEvent) -> None:
     """Add an event to its incident's timeline, within the caller's transaction."""
+    # One at a time an incident, so that no event gets a number below one that somebody has read.
+    connection.execute(select(incidents.c.id).where(incidents.c.id == event.incident).with_for_update())
     connection.execute(insert(timeline).values(incident=event.incident, at=event.at, body=document(event)))
 
 

@@ -45,7 +45,7 @@ def refused(opener: Callable[[Path], object], path: Path) -> StoreError:
     "url",
     [
         "redis://:secret@host/0",
-        "postgresql+psycopg://u:secret@host/db",
+        "mysql://u:secret@host/db",
         "secret",
         "",
         "sqlite://",
