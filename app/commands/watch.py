@@ -24,7 +24,7 @@ def command(
     once: Annotated[bool, typer.Option("--once", help="只检测一次，不抓取")] = False,
     at: Annotated[str, typer.Option(help="以这个时刻检测（需 --once），默认东八区；缺省为现在")] = "",
 ) -> None:
-    """监测：按计划抓取、每 5 分钟检测、发现异常即预警；多台主机上同时只有一个工作；--once 输出新预警，每行一个 JSON。"""
+    """监测：按计划抓取、每 5 分钟检测、发现异常即预警；多台主机上只有一个在做；--once 输出新预警，每行一个 JSON。"""
     if at and not once:
         raise UsageError("--at 只能与 --once 一起用")
     app = ctx.obj()

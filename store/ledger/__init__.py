@@ -219,8 +219,13 @@ class Incidents(Protocol):
     ) -> list[Incident]:
         """Newest first."""
 
-    def note(self, event: TimelineEvent) -> None:
-        """Append to the timeline without changing the incident."""
+    def note(
+        self, event: TimelineEvent, *, unless: Callable[[Sequence[TimelineEvent]], bool] | None = None
+    ) -> None:
+        """Append to the timeline without changing the incident.
+
+        ``unless`` sees the timeline while nobody else can append to it, and says whether to leave it alone.
+        """
 
     def timeline(self, id_: str) -> list[TimelineEvent]:
         """Oldest first."""
