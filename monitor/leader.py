@@ -16,9 +16,8 @@ from types import TracebackType
 
 from domain.errors import StoreError
 from monitor.scheduler import Scheduler
-from store.ledger import Lease, Leases
+from store.ledger import SCHEDULER, Lease, Leases
 
-NAME = "scheduler"
 LEASE_S = 20.0
 """Longest time without a leader after one was killed, less ``LOOK_S``."""
 RENEW_S = 5.0
@@ -68,11 +67,11 @@ class Leader:
     def _take(self) -> Term | None:
         asked = _clock()
         lease = self._leases.take(
-            NAME, holder=self._holder, place=self._place, seconds=self._seconds, gone=gone
+            SCHEDULER, holder=self._holder, place=self._place, seconds=self._seconds, gone=gone
         )
         if lease is not None:
             return Term(self._leases, lease, asked=asked, seconds=self._seconds, say=self._tell)
-        other = self._leases.get(NAME)
+        other = self._leases.get(SCHEDULER)
         if other is not None:
             self._tell(f"{other.holder} 正在主持调度，本进程待命")
         return None

@@ -75,9 +75,9 @@ def collect(app: App) -> dict[str, Any]:
 
 def _leader(app: App) -> dict[str, Any] | None:
     """Which process runs the jobs, and since when; None when none does."""
-    from monitor.leader import NAME
+    from store.ledger import SCHEDULER
 
-    lease = app.ledger.leases.get(NAME)
+    lease = app.ledger.leases.get(SCHEDULER)
     return {"holder": lease.holder, "since": iso(lease.since)} if lease else None
 
 

@@ -77,6 +77,10 @@ class AuditEntry:
     reason: str = ""
 
 
+SCHEDULER = "scheduler"
+"""Name of the lease of the process that runs the jobs."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Lease:
     """The right of one process to do what only one may do, until it expires."""

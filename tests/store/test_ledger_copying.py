@@ -17,7 +17,7 @@ from domain.errors import InputError, StoreError
 from domain.incident import TimelineEvent
 from domain.plan import PlanRun, TaskRun
 from domain.source_run import Outcome, SourceRun
-from store.ledger import AuditEntry, Ledger, Silence, open_ledger
+from store.ledger import SCHEDULER, AuditEntry, Ledger, Silence, open_ledger
 from store.ledger.copying import copy
 
 HOUR = timedelta(hours=1)
@@ -154,7 +154,7 @@ def test_a_source_that_changed_meanwhile_is_noticed_and_copied_by_the_next_call(
                 event=TimelineEvent(incident="x", at=now, actor="王", kind="task"),
             )
 
-    with pytest.raises(StoreError, match="states.*再运行一次") as caught:
+    with pytest.raises(StoreError, match=r"states.*再运行一次") as caught:
         copy(filled, target, say=say)
     assert not caught.value.permanent
     copy(filled, target)
@@ -165,9 +165,7 @@ def test_a_target_or_source_in_use_is_refused(filled: Ledger, target: Ledger, ne
     with pytest.raises(InputError, match="同一个"):
         copy(filled, filled)
     for busy in (filled, target):
-        lease = busy.leases.take(
-            "scheduler", holder="h 进程 1", place="", seconds=99, gone=lambda place: False
-        )
+        lease = busy.leases.take(SCHEDULER, holder="h 进程 1", place="", seconds=99, gone=lambda place: False)
         assert lease
         with pytest.raises(InputError, match="h 进程 1"):
             copy(filled, target)
