@@ -135,7 +135,9 @@ def test_a_leader_without_its_database_stops_and_takes_up_again(
     crew = Crew(server.url().replace(f"{OWNER}@", f"{OWNER}:{server.password}@"), tmp_path)
     try:
         crew.start("x", seconds=6)
-        crew.until(lambda: "often x" in crew.runs())
+        ledger = open_ledger(crew.address)
+        crew.until(lambda: {"hourly", "often"} <= set(ledger.states.load(KIND)))
+        ledger.close()
         server.kill()
         crew.until(lambda: "续不上" in crew.said("x"))
         before = len(crew.runs())

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import update
 
 import store.ledger.copying
 from domain.alert import AlertState
@@ -19,6 +21,7 @@ from domain.plan import PlanRun, TaskRun
 from domain.source_run import Outcome, SourceRun
 from store.ledger import SCHEDULER, AuditEntry, Ledger, Silence, open_ledger
 from store.ledger.copying import copy
+from store.ledger.tables import plan_runs
 
 HOUR = timedelta(hours=1)
 
@@ -145,16 +148,22 @@ def test_a_copy_that_was_killed_goes_on_where_it_was(
 def test_a_source_that_changed_meanwhile_is_noticed_and_copied_by_the_next_call(
     filled: Ledger, target: Ledger, now
 ) -> None:
+    calls: Counter[str] = Counter()
+
     def say(table: str, done: int, total: int) -> None:
-        if table == "seen" and not filled.states.load("late"):
+        calls[table] += 1
+        # The second time it is compared: all are copied, and those after it are not yet compared.
+        if (table, calls[table]) == ("alerts", 2):
             filled.states.save("late", {"x": {}})
+            with filled.handle.write() as connection:
+                connection.execute(update(plan_runs).values(version="2"))
             filled.plan_runs.set_task(
                 replace(filled.plan_runs.find()[0].tasks[0], assignee="王"),
                 expect=filled.plan_runs.find()[0].tasks[0].status,
                 event=TimelineEvent(incident="x", at=now, actor="王", kind="task"),
             )
 
-    with pytest.raises(StoreError, match=r"states.*再运行一次") as caught:
+    with pytest.raises(StoreError, match=r"plan_runs、.*states.*再运行一次") as caught:
         copy(filled, target, say=say)
     assert not caught.value.permanent
     copy(filled, target)
