@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import sys
@@ -409,3 +410,68 @@ def test_processes_that_start_together_migrate_once(postgresql_server: Postgresq
     code = "import sys\nfrom store.ledger import open_ledger\nopen_ledger(sys.argv[1]).audit.last()"
     processes = [subprocess.Popen([sys.executable, "-c", code, url]) for _ in range(3)]
     assert [process.wait(timeout=200) for process in processes] == [0, 0, 0]
+
+
+def test_a_dump_restored_is_the_same_ledger(
+    postgresql_server: PostgresqlServer,
+    new_ledger_database: Callable[[], str],
+    notification,
+    tmp_path: Path,
+    now,
+) -> None:
+    """The commands of docs/operations.md."""
+    address = make_url(new_ledger_database())
+    with_password = {"PATH": os.environ["PATH"], "PGPASSWORD": str(address.password)}
+    at = ["-h", str(address.host), "-p", str(address.port), "-U", str(address.username)]
+    ledger = open_ledger(address.render_as_string(hide_password=False))
+    ledger.outbox.enqueue([notification(f"n{n}") for n in range(9)])
+    ledger.audit.record(entry(1, now))
+
+    def run(*command: object) -> None:
+        subprocess.run([*map(str, command)], env=with_password, check=True, capture_output=True)
+
+    run("pg_dump", *at, "-Fc", "-f", tmp_path / "ledger.dump", address.database)
+    ledger.audit.record(entry(2, now))
+    ledger.close()
+    restored = f"{address.database}_restored"
+    run("createdb", *at, "-T", "template0", "-E", "UTF8", restored)
+    run("pg_restore", *at, "-d", restored, "--no-owner", "--exit-on-error", "--single-transaction",
+        tmp_path / "ledger.dump")  # fmt: skip
+    ledger = open_ledger(address.set(database=restored).render_as_string(hide_password=False))
+    assert len(ledger.outbox.find()) == 9
+    assert all(finding.ok for finding in ledger.examine())
+    ledger.audit.record(entry(3, now))
+    assert [each.subject for each in ledger.audit.last()] == ["3", "1"]
+    ledger.close()
+    run("dropdb", *at, "--force", restored)
+
+
+def test_a_connection_is_encrypted_and_the_server_known_by_its_authority(
+    own_server: OwnServer, tmp_path: Path
+) -> None:
+    server = own_server(lambda: PostgresqlServer(tmp_path / "postgresql"))
+    opened(server).close()
+    server.stop()
+    data = tmp_path / "postgresql" / "data"
+    for name in ("server", "stranger"):
+        subprocess.run(
+            ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost",
+             "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-keyout", data / f"{name}.key",
+             "-out", data / f"{name}.crt"],
+            check=True, capture_output=True,
+        )  # fmt: skip
+        os.chown(data / f"{name}.key", data.stat().st_uid, data.stat().st_gid)
+        os.chown(data / f"{name}.crt", data.stat().st_uid, data.stat().st_gid)
+    with (data / "postgresql.conf").open("a") as file:
+        file.write("ssl = on\n")
+    server.start()
+    password = SecretStr(server.password)
+    ledger = open_ledger(server.url(), Access(password=password, ca=data / "server.crt"))
+    assert "1/100 个，已加密" in [finding.text for finding in ledger.examine()]
+    ledger.close()
+    for ca in (data / "stranger.crt", tmp_path / "none.pem"):
+        refused(
+            lambda ca=ca: open_ledger(server.url(), Access(password=password, ca=ca)),
+            permanent=True,
+            match="YUJING_LEDGER_CA",
+        )
