@@ -362,4 +362,5 @@ def open_ledger(url: str, access: Access = NO_ACCESS) -> Ledger:
 
     if url.startswith("postgresql+psycopg:"):
         return SqlLedger.postgresql(url, access)
-    return SqlLedger.sqlite(sqlite_path(url, "台账 YUJING_LEDGER_URL "))
+    others = "，或 postgresql+psycopg://用户@主机:5432/库名"
+    return SqlLedger.sqlite(sqlite_path(url, "台账 YUJING_LEDGER_URL ", others=others))
