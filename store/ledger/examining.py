@@ -68,12 +68,12 @@ def renumber(connection: Connection, table: Table) -> None:
 
 
 def _behind(connection: Connection, table: Table) -> bool:
-    name = connection.execute(
-        text("SELECT pg_get_serial_sequence(:name, 'n')"), {"name": table.name}
+    given = connection.execute(
+        text("SELECT pg_sequence_last_value(pg_get_serial_sequence(:name, 'n')::regclass)"),
+        {"name": table.name},
     ).scalar_one()
-    used, called = connection.exec_driver_sql(f"SELECT last_value, is_called FROM {name}").one()  # noqa: S608
-    last = connection.execute(select(func.max(table.c.n))).scalar() or 0
-    return int(last) >= int(used) + (1 if called else 0)
+    last = connection.execute(select(func.max(table.c.n))).scalar()
+    return int(last or 0) > int(given or 0)
 
 
 def _file(connection: Connection) -> Iterator[Finding]:

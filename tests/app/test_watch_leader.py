@@ -40,19 +40,17 @@ class Hosts:
     def __init__(self, ledger: str, folder: Path, config: Path) -> None:
         self._folder = folder
         self._given = {"YUJING_LEDGER_URL": ledger, "YUJING_CONFIG": str(config)}
-        self.running: dict[str, subprocess.Popen[str]] = {}
+        self.running: dict[str, subprocess.Popen[bytes]] = {}
 
     def _environment(self, host: str) -> dict[str, str]:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("YUJING_")}
         return {**kept, **self._given, "YUJING_HOME": str(self._folder / host)}
 
     def watch(self, host: str) -> None:
-        self.running[host] = subprocess.Popen(
-            [sys.executable, "-m", "app", "watch"],
-            env=self._environment(host),
-            stderr=(self._folder / f"{host}.said").open("w"),
-            text=True,
-        )
+        with (self._folder / f"{host}.said").open("w") as said:
+            self.running[host] = subprocess.Popen(
+                [sys.executable, "-m", "app", "watch"], env=self._environment(host), stderr=said
+            )
 
     def said(self, host: str) -> str:
         return (self._folder / f"{host}.said").read_text("utf-8")

@@ -79,12 +79,13 @@ def test_a_server_killed_loses_nothing_that_was_confirmed(server: PostgresqlServ
     process = subprocess.Popen(
         [sys.executable, "-c", WRITER, url], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     )
-    for line in process.stdout:
-        if int(line) == 50:
-            server.kill()
-            break
-    confirmed = [50, *(int(line) for line in process.stdout)]
-    assert process.wait(timeout=60) != 0
+    with process:
+        for line in process.stdout:
+            if int(line) == 50:
+                server.kill()
+                break
+        confirmed = [50, *(int(line) for line in process.stdout)]
+    assert process.returncode != 0
     server.start()
     ledger = opened(server)
     kept = {int(each.subject) for each in ledger.audit.last(10_000)}
