@@ -12,6 +12,24 @@ down_revision = "0002"
 branch_labels = None
 depends_on = None
 
+TABLES = (
+    "alert_revisions",
+    "alerts",
+    "audit",
+    "corrections",
+    "incidents",
+    "leases",
+    "outbox",
+    "plan_runs",
+    "seen",
+    "signals",
+    "silences",
+    "source_runs",
+    "states",
+    "tasks",
+    "timeline",
+)
+
 
 def upgrade() -> None:
     op.create_table(
@@ -28,9 +46,9 @@ def upgrade() -> None:
     if connection.dialect.name != "postgresql":
         return
     inspector = sa.inspect(connection)
-    for table in sorted(inspector.get_table_names()):
+    for table in TABLES:
         for column in inspector.get_columns(table):
-            if type(column["type"]) is sa.Text or isinstance(column["type"], sa.TEXT):
+            if isinstance(column["type"], sa.TEXT):
                 op.alter_column(table, column["name"], type_=sa.Text(collation="C"))
 
 
