@@ -22,6 +22,7 @@ from config.settings import Access
 from deploy.engines.postgresql import OWNER, PostgresqlServer
 from domain.errors import ConfigError, StoreError
 from store.ledger import AuditEntry, Ledger, open_ledger
+from store.stories import open_stories
 
 OwnServer = Callable[[Callable[[], PostgresqlServer]], PostgresqlServer]
 
@@ -356,8 +357,11 @@ def test_a_role_with_the_least_rights(new_ledger_database: Callable[[], str], no
     owner = address.set(drivername="postgresql").render_as_string(hide_password=False)
     url = address.set(username="yujing_app").render_as_string(hide_password=False)
     try:
+        stories = address.set(password=None).render_as_string()
+        open_stories(stories, Access(password=SecretStr("engines"))).close()
         with psycopg.connect(owner, autocommit=True) as connection:
             connection.execute(LEAST.format(database=address.database))
+        open_stories(url, Access(password=SecretStr("engines"))).close()
         ledger = open_ledger(url)
         ledger.audit.record(entry(1, now))
         assert ledger.outbox.enqueue([notification()]) == 1
