@@ -37,6 +37,7 @@ VARIABLES = {
     "YUJING_LEDGER_URL": "台账；默认 sqlite:///$YUJING_HOME/ledger.sqlite3；"
     "或 postgresql+psycopg://用户@主机:5432/库名",
     "YUJING_LEDGER_PASSWORD": "PostgreSQL 的密码",
+    "YUJING_LEDGER_CA": "签发 PostgreSQL 证书的 CA（PEM 文件）；设置后核对证书和主机名",
     "YUJING_SMTP_URL": "发信服务器：smtp://、smtp+starttls:// 或 smtps://，形如 smtps://用户@主机:端口；"
     "默认 smtp://127.0.0.1:25",
     "YUJING_SMTP_PASSWORD": "发信密码",

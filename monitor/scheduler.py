@@ -26,6 +26,8 @@ SHANGHAI = ZoneInfo("Asia/Shanghai")
 KIND = "schedule"
 _LOG = logging.getLogger(__name__)
 _THREADS = 10
+_APART = timedelta(minutes=1)
+"""By how much the clock of a host that led before may be ahead of ours."""
 _MERCY_S = 5.0
 """Seconds between asking a process group to end and killing it."""
 _running: set[subprocess.Popen[bytes]] = set()
@@ -65,6 +67,7 @@ class Scheduler:
 
     ``rate``: scenario seconds a wall second, by which intervals are compressed. With ``states`` the times of
     the last runs survive a restart: what became due meanwhile runs once at the start, the rest waits its turn.
+    ``may_run`` is asked before each run (``monitor.leader``): what may not run is not noted as having run.
     Raises ``ConfigError`` for a cron that cannot be read.
     """
 
@@ -75,6 +78,7 @@ class Scheduler:
         rate: float = 1.0,
         on_error: Callable[[str, BaseException], None] = _log_error,
         states: States | None = None,
+        may_run: Callable[[], bool] = lambda: True,
     ) -> None:
         if rate <= 0:
             raise ValueError("rate must be positive")
@@ -82,6 +86,7 @@ class Scheduler:
         self._rate = rate
         self._on_error = on_error
         self._states = states
+        self._may_run = may_run
         self._triggers = {job.name: self._trigger(job) for job in jobs}
         self._scheduler = BackgroundScheduler(
             executors={"default": ThreadPoolExecutor(_THREADS)},
@@ -124,6 +129,8 @@ class Scheduler:
             last = datetime.fromisoformat(str((document or {})["at"]))
         except (KeyError, ValueError):
             last = None
+        if last is not None and now < last <= now + _APART:
+            last = now
         if job.every_s is not None:
             due = last + timedelta(seconds=job.every_s / self._rate) if last else now
             # A clock that was set back must not put a job to sleep.
@@ -137,6 +144,8 @@ class Scheduler:
         return coming
 
     def _run(self, job: Job) -> None:
+        if not self._may_run():
+            return
         try:
             job.run()
         except Stopped:

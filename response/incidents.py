@@ -79,19 +79,14 @@ class Desk:
         return alert.change is Change.RECOVERED or self._tells(ended, alert)
 
     def _tells(self, incident: Incident, alert: Alert) -> bool:
-        """The timeline tells of this revision, or a later one, of the alert."""
-        return any(
-            event.actor == RULE
-            and event.after.get("alert") == alert.id
-            and int(event.after.get("revision", "0")) >= alert.revision
-            for event in self._ledger.incidents.timeline(incident.id)
-        )
+        return _tell(self._ledger.incidents.timeline(incident.id), alert)
 
     def _noted(self, incident: Incident, alert: Alert, kind: str, *, now: datetime) -> Incident:
         """The incident, its timeline telling of this revision: once, whatever else it changed."""
         if not self._tells(incident, alert):
             event = _rule_event(incident.id, alert, kind, reason=alert.explanation, now=now)
-            self._ledger.incidents.note(event)
+            # Asked again where no other process can come between the question and the entry.
+            self._ledger.incidents.note(event, unless=lambda told: _tell(told, alert))
         return incident
 
     def _open(self, alert: Alert, *, now: datetime) -> Incident:
@@ -327,6 +322,16 @@ class Desk:
         self._ledger.audit.record(
             AuditEntry(at=now, actor=actor, action=action, subject=subject, reason=reason)
         )
+
+
+def _tell(timeline: Iterable[TimelineEvent], alert: Alert) -> bool:
+    """The timeline tells of this revision, or a later one, of the alert."""
+    return any(
+        event.actor == RULE
+        and event.after.get("alert") == alert.id
+        and int(event.after.get("revision", "0")) >= alert.revision
+        for event in timeline
+    )
 
 
 def _owned(incident: Incident, actor: str, now: datetime) -> Incident:

@@ -49,6 +49,7 @@ def collect(app: App) -> dict[str, Any]:
             "dead": depth.dead,
             "oldest": iso(depth.oldest) if depth.oldest else None,
         },
+        "leader": _leader(app),
         "posts": app.posts.size(),
         "model": _model(app),
         "alerts": [
@@ -70,6 +71,14 @@ def collect(app: App) -> dict[str, Any]:
         "delivery": _delivery(app),
         "incidents_open": [i.id for i in app.ledger.incidents.find() if i.status.open],
     }
+
+
+def _leader(app: App) -> dict[str, Any] | None:
+    """Which process runs the jobs, and since when; None when none does."""
+    from store.ledger import SCHEDULER
+
+    lease = app.ledger.leases.get(SCHEDULER)
+    return {"holder": lease.holder, "since": iso(lease.since)} if lease else None
 
 
 def _model(app: App) -> dict[str, Any]:
@@ -156,6 +165,9 @@ def _show(state: dict[str, Any], names: Mapping[str, str]) -> None:
         f"收件箱：待处理 {inbox['waiting']}，处理中 {inbox['leased']}，死信 {inbox['dead']}{oldest}",
         markup=False,
     )
+    leader = state["leader"]
+    since = f"，{spoken(datetime.fromisoformat(leader['since']))}起" if leader else ""
+    console.print(f"调度：{plain(leader['holder']) if leader else '没有进程在主持'}{since}", markup=False)
     console.print(f"已入库：{state['posts']} 条", markup=False)
     console.print(f"模型：{_model_words(state['model'])}", markup=False)
     console.print(

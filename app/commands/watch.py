@@ -24,7 +24,7 @@ def command(
     once: Annotated[bool, typer.Option("--once", help="只检测一次，不抓取")] = False,
     at: Annotated[str, typer.Option(help="以这个时刻检测（需 --once），默认东八区；缺省为现在")] = "",
 ) -> None:
-    """监测：按计划抓取、每 5 分钟检测、发现异常即生成预警；--once 输出新预警，每行一个 JSON。"""
+    """监测：按计划抓取、每 5 分钟检测、发现异常即预警；多台主机上只有一个在做；--once 输出新预警，每行一个 JSON。"""
     if at and not once:
         raise UsageError("--at 只能与 --once 一起用")
     app = ctx.obj()
@@ -38,17 +38,18 @@ def command(
         print(json.dumps({"at": iso(now), "signals": len(tick.signals), "alerts": len(tick.alerts)}))
         return
     from app.service import service_jobs
+    from monitor.leader import Leader
     from monitor.scheduler import Scheduler
 
     app.check()
     stop = Stop.on_signals()
-    scheduler = Scheduler(service_jobs(app), on_error=_failed, states=app.ledger.states)
-    scheduler.start()
-    try:
-        while not stop.wait(3600):
-            pass
-    finally:
-        scheduler.stop()
+    leader = Leader(app.ledger.leases, say=lambda line: note(f"yujing: {plain(line)}", sys.stderr))
+    leader.lead(
+        lambda may_run: Scheduler(
+            service_jobs(app), on_error=_failed, states=app.ledger.states, may_run=may_run
+        ),
+        wait=stop.wait,
+    )
 
 
 def _checked(at: datetime | None, now: datetime) -> datetime:

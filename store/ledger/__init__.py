@@ -6,7 +6,7 @@ UPDATE (``… WHERE version = ?``), so that two processes never do the same thin
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -19,6 +19,7 @@ from domain.plan import PlanRun, TaskRun, TaskStatus
 from domain.signal import Signal
 from domain.source_run import SourceRun
 from store.embedded import sqlite_path
+from store.findings import Examined
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -74,6 +75,28 @@ class AuditEntry:
     action: str
     subject: str
     reason: str = ""
+
+
+SCHEDULER = "scheduler"
+"""Name of the lease of the process that runs the jobs."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Lease:
+    """The right of one process to do what only one may do, until it expires."""
+
+    name: str
+    """What it is for."""
+    holder: str
+    """Who has it, for people: host and process."""
+    place: str = ""
+    """Who has it, for other processes (``monitor.leader.Place``)."""
+    token: int = 0
+    """Greater for every new holder: what an older one asks for later is refused."""
+    since: datetime
+    """When this holder got it."""
+    expires_at: datetime
+    """By the database's clock."""
 
 
 class States(Protocol):
@@ -200,8 +223,13 @@ class Incidents(Protocol):
     ) -> list[Incident]:
         """Newest first."""
 
-    def note(self, event: TimelineEvent) -> None:
-        """Append to the timeline without changing the incident."""
+    def note(
+        self, event: TimelineEvent, *, unless: Callable[[Sequence[TimelineEvent]], bool] | None = None
+    ) -> None:
+        """Append to the timeline without changing the incident.
+
+        ``unless`` sees the timeline while nobody else can append to it, and says whether to leave it alone.
+        """
 
     def timeline(self, id_: str) -> list[TimelineEvent]:
         """Oldest first."""
@@ -287,7 +315,25 @@ class Audit(Protocol):
         """Newest first."""
 
 
-class Ledger(Protocol):
+class Leases(Protocol):
+    """Rights that one process has at a time. Times are those of the database's clock, which all hosts share."""
+
+    def take(
+        self, name: str, *, holder: str, place: str, seconds: float, gone: Callable[[str], bool]
+    ) -> Lease | None:
+        """The lease under a new token, when nobody has it, it has expired, or its holder's place is ``gone``."""
+
+    def renew(self, lease: Lease, *, seconds: float) -> bool:
+        """Have it for longer; False when another holder has taken it."""
+
+    def release(self, lease: Lease) -> None:
+        """Let it expire now; nothing when another holder has taken it."""
+
+    def get(self, name: str) -> Lease | None:
+        """Who has it; None when nobody does."""
+
+
+class Ledger(Examined, Protocol):
     """All repositories over one database. Every method raises ``StoreError`` when the database refuses."""
 
     states: States
@@ -300,17 +346,21 @@ class Ledger(Protocol):
     corrections: Corrections
     source_runs: SourceRuns
     audit: Audit
+    leases: Leases
 
     def close(self) -> None:
         """Release connections."""
 
 
-def open_ledger(url: str, access: Access = NO_ACCESS) -> Ledger:  # noqa: ARG001
-    """The ledger at an address: ``sqlite:///path``, its schema brought to this version.
+def open_ledger(url: str, access: Access = NO_ACCESS) -> Ledger:
+    """The ledger at an address, its schema brought to this version.
 
+    ``sqlite:///path``, or ``postgresql+psycopg://user@host:5432/database`` with the password in ``access``.
     Raises ``ConfigError`` for another scheme, ``StoreError``.
     """
-    path = sqlite_path(url, "台账 YUJING_LEDGER_URL ")
     from store.ledger.sql import SqlLedger
 
-    return SqlLedger.sqlite(path)
+    if url.startswith("postgresql+psycopg:"):
+        return SqlLedger.postgresql(url, access)
+    others = "，或 postgresql+psycopg://用户@主机:5432/库名"
+    return SqlLedger.sqlite(sqlite_path(url, "台账 YUJING_LEDGER_URL ", others=others))

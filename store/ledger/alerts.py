@@ -11,7 +11,7 @@ from sqlalchemy import Connection, exists, select, update
 
 from domain.alert import Alert, AlertState
 from store.codec import decode, document
-from store.ledger.engine import Handle, insert_new
+from store.ledger.engine import Handle, changed, insert_new
 from store.ledger.tables import alert_revisions, alerts
 
 
@@ -110,12 +110,12 @@ class SqlAlerts:
                 state is not AlertState.RESOLVED and _taken(connection, id_, fingerprint)
             ):
                 return False
-            done = connection.execute(
+            return changed(
+                connection,
                 update(alerts)
                 .where(alerts.c.id == id_, alerts.c.state.in_([AlertState(each).value for each in expect]))
-                .values(state=AlertState(state).value)
+                .values(state=AlertState(state).value),
             )
-            return done.rowcount == 1
 
 
 def _is_free(connection: Connection, alert: Alert) -> bool:
@@ -133,12 +133,12 @@ def _taken(connection: Connection, id_: str, fingerprint: str) -> bool:
 
 
 def _advance(connection: Connection, alert: Alert, row: dict[str, Any]) -> bool:
-    done = connection.execute(
+    return changed(
+        connection,
         update(alerts)
         .where(alerts.c.id == alert.id, alerts.c.revision == alert.revision - 1)
-        .values(**{name: value for name, value in row.items() if name != "id"})
+        .values(**{name: value for name, value in row.items() if name != "id"}),
     )
-    return done.rowcount == 1
 
 
 def _alert(body: dict[str, Any], state: str) -> Alert:

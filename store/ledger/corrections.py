@@ -8,7 +8,7 @@ from sqlalchemy import Connection, insert, select
 
 from domain.correction import Correction
 from store.codec import clean, decode, document
-from store.ledger.engine import Handle, upsert
+from store.ledger.engine import Handle, alone, upsert
 from store.ledger.tables import audit, corrections
 
 _CHUNK = 500
@@ -33,6 +33,8 @@ class SqlCorrections:
         changed: dict[str, Correction] = {}
         entries = []
         with self._handle.write() as connection:
+            # What was said before is read first: two at a time would lose what one of them says.
+            alone(connection, "corrections")
             known = _of(connection, [each.post for each in corrections_])
             for each in corrections_:
                 before = known.get(clean(each.post))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -13,7 +13,7 @@ from sqlalchemy import Connection, func, insert, select, update
 from domain.errors import StoreError
 from domain.incident import Incident, IncidentStatus, TimelineEvent
 from store.codec import decode, document
-from store.ledger.engine import Handle, insert_new
+from store.ledger.engine import Handle, changed, insert_new
 from store.ledger.tables import incidents, timeline
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
@@ -47,14 +47,15 @@ class SqlIncidents:
             first = _open_one(connection, incident.brand, incident.topic)
             if incident.status.open and first is not None and first.id != incident.id:
                 return False
-            done = connection.execute(
+            done = changed(
+                connection,
                 update(incidents)
                 .where(incidents.c.id == incident.id, incidents.c.version == incident.version - 1)
-                .values(**_row(incident))
+                .values(**_row(incident)),
             )
-            if done.rowcount == 1:
+            if done:
                 append(connection, replace(event, incident=incident.id))
-            return done.rowcount == 1
+            return done
 
     def get(self, id_: str) -> Incident | None:
         """One incident."""
@@ -86,22 +87,36 @@ class SqlIncidents:
             bodies = connection.execute(statement.order_by(*order).limit(limit)).scalars()
             return [decode(Incident, body) for body in bodies]
 
-    def note(self, event: TimelineEvent) -> None:
-        """Append to the timeline without changing the incident."""
+    def note(
+        self, event: TimelineEvent, *, unless: Callable[[Sequence[TimelineEvent]], bool] | None = None
+    ) -> None:
+        """Append to the timeline without changing the incident, unless ``unless`` says that it is there."""
         with self._handle.write() as connection:
-            append(connection, event)
+            _lock(connection, event.incident)
+            if unless is None or not unless(_timeline(connection, event.incident)):
+                append(connection, event)
 
     def timeline(self, id_: str) -> list[TimelineEvent]:
         """Oldest first, numbered from 1 in the order in which they were appended."""
-        statement = select(timeline.c.body).where(timeline.c.incident == id_).order_by(timeline.c.n)
         with self._handle.read() as connection:
-            bodies = connection.execute(statement).scalars()
-            return [replace(decode(TimelineEvent, body), seq=seq) for seq, body in enumerate(bodies, 1)]
+            return _timeline(connection, id_)
 
 
 def append(connection: Connection, event: TimelineEvent) -> None:
     """Add an event to its incident's timeline, within the caller's transaction."""
+    # One at a time an incident, so that no event gets a number below one that somebody has read.
+    _lock(connection, event.incident)
     connection.execute(insert(timeline).values(incident=event.incident, at=event.at, body=document(event)))
+
+
+def _lock(connection: Connection, id_: str) -> None:
+    connection.execute(select(incidents.c.id).where(incidents.c.id == id_).with_for_update())
+
+
+def _timeline(connection: Connection, id_: str) -> list[TimelineEvent]:
+    statement = select(timeline.c.body).where(timeline.c.incident == id_).order_by(timeline.c.n)
+    bodies = connection.execute(statement).scalars()
+    return [replace(decode(TimelineEvent, body), seq=seq) for seq, body in enumerate(bodies, 1)]
 
 
 def _open_one(connection: Connection, brand: str, topic: str) -> Incident | None:

@@ -7,27 +7,31 @@ from importlib.resources import files
 from sqlalchemy import Connection, inspect, text
 
 from domain.errors import StoreError
-from store.ledger.engine import Handle
+from store.ledger.engine import Handle, alone
 
-HEAD = "0002"
+HEAD = "0003"
 """Newest migration; a test holds it against the files."""
 
 
 def migrate(handle: Handle) -> None:
     """Run the migrations that are missing. Raises ``StoreError`` when the schema is of a newer version."""
     with handle.read() as connection:
-        if _revision(connection) == HEAD:
+        if revision(connection) == HEAD:
             return
     # All in one write transaction: SQLite's write lock (PostgreSQL: an advisory lock) lets one process in,
     # the others find the work done.
     with handle.write() as connection:
         if connection.dialect.name == "postgresql":
-            connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('yujing ledger schema'))"))
-        if _revision(connection) != HEAD:
+            # A large table takes longer to change than to ask, and the others wait for it.
+            for limit in ("statement_timeout", "lock_timeout"):
+                connection.execute(text(f"SET LOCAL {limit} = 0"))
+        alone(connection, "schema")
+        if revision(connection) != HEAD:
             _upgrade(connection)
 
 
-def _revision(connection: Connection) -> str:
+def revision(connection: Connection) -> str:
+    """The migration that the schema is at; empty for a database without one."""
     if not inspect(connection).has_table("alembic_version"):
         return ""
     return str(connection.execute(text("SELECT version_num FROM alembic_version")).scalar() or "")

@@ -26,15 +26,18 @@ class SqlOutbox:
     def enqueue(self, notifications: Sequence[Notification]) -> int:
         """Store those not stored yet; returns how many."""
         with self._handle.write() as connection:
-            return sum(insert_new(connection, outbox, _row(each)) for each in notifications)
+            # In one order everywhere, or two transactions could wait for each other.
+            ordered = sorted(notifications, key=lambda each: each.id)
+            return sum(insert_new(connection, outbox, _row(each)) for each in ordered)
 
     def lease(self, limit: int, *, now: datetime, lease: timedelta) -> list[Notification]:
         """Waiting messages whose time has come, hidden from other deliverers until ``now + lease``."""
         free = and_(outbox.c.state == "waiting", outbox.c.not_before <= now, _unleased(now))
         order = (outbox.c.not_before, outbox.c.created_at, outbox.c.id)
         with self._handle.write() as connection:
-            ids = connection.execute(select(outbox.c.id).where(free).order_by(*order).limit(limit)).scalars()
-            # Asked again in the UPDATE: where writers do not queue up (PostgreSQL), another may have been first.
+            # Where writers do not queue up (PostgreSQL), what another deliverer is leasing is passed over.
+            waiting = select(outbox.c.id).where(free).order_by(*order).limit(limit)
+            ids = connection.execute(waiting.with_for_update(skip_locked=True)).scalars()
             taken = connection.execute(
                 update(outbox)
                 .where(outbox.c.id.in_(list(ids)), free)

@@ -76,6 +76,8 @@ class SqlPlanRuns:
 
 
 def _add(connection: Connection, run: str, new: Sequence[TaskRun]) -> int:
+    # One at a time a run: positions are never given twice.
+    connection.execute(select(plan_runs.c.id).where(plan_runs.c.id == run).with_for_update())
     last = connection.execute(
         select(func.coalesce(func.max(tasks.c.position), 0)).where(tasks.c.run == run)
     ).scalar_one()

@@ -22,15 +22,13 @@ class SqlSignals:
     def record(self, new: Sequence[Signal]) -> list[Signal]:
         """Store those not stored yet; returns them."""
         with self._handle.write() as connection:
-            return [
-                signal
-                for signal in new
-                if insert_new(
-                    connection,
-                    signals,
-                    {"id": signal.id, "at": signal.at, "brand": signal.brand, "body": document(signal)},
-                )
-            ]
+            # In one order everywhere, or two transactions could wait for each other; returned in the order given.
+            first: dict[str, Signal] = {}
+            for signal in sorted(new, key=lambda each: each.id):
+                row = {"id": signal.id, "at": signal.at, "brand": signal.brand, "body": document(signal)}
+                if insert_new(connection, signals, row):
+                    first[signal.id] = signal
+        return [first[id_] for id_ in dict.fromkeys(each.id for each in new) if id_ in first]
 
     def get(self, ids: Sequence[str]) -> list[Signal]:
         """By id, in the order asked; unknown ids are left out."""

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from config.settings import Access
+from store.findings import Finding
 from store.ledger import (
     Alerts,
     Audit,
     Corrections,
     Incidents,
+    Leases,
     Outbox,
     PlanRuns,
     Signals,
@@ -20,7 +23,9 @@ from store.ledger.alerts import SqlAlerts
 from store.ledger.audit import SqlAudit
 from store.ledger.corrections import SqlCorrections
 from store.ledger.engine import Handle, sqlite_handle
+from store.ledger.examining import examine, mend
 from store.ledger.incidents import SqlIncidents
+from store.ledger.leases import SqlLeases
 from store.ledger.migrate import migrate
 from store.ledger.outbox import SqlOutbox
 from store.ledger.plan_runs import SqlPlanRuns
@@ -34,7 +39,7 @@ class SqlLedger:
     """See ``store.ledger.Ledger``. Opening brings the schema to this version."""
 
     def __init__(self, handle: Handle) -> None:
-        self._handle = handle
+        self.handle = handle
         migrate(handle)
         self.states: States = SqlStates(handle)
         self.signals: Signals = SqlSignals(handle)
@@ -46,17 +51,36 @@ class SqlLedger:
         self.corrections: Corrections = SqlCorrections(handle)
         self.source_runs: SourceRuns = SqlSourceRuns(handle)
         self.audit: Audit = SqlAudit(handle)
+        self.leases: Leases = SqlLeases(handle)
 
     @classmethod
     def sqlite(cls, path: Path) -> SqlLedger:
         """The ledger in an SQLite file. Raises ``StoreError`` when the file cannot be used."""
-        handle = sqlite_handle(path)
+        return cls._over(sqlite_handle(path))
+
+    @classmethod
+    def postgresql(cls, url: str, access: Access) -> SqlLedger:
+        """The ledger in a PostgreSQL database. Raises ``ConfigError``, ``StoreError``."""
+        from store.ledger.postgresql import postgresql_handle
+
+        return cls._over(postgresql_handle(url, access))
+
+    @classmethod
+    def _over(cls, handle: Handle) -> SqlLedger:
         try:
             return cls(handle)
         except BaseException:
             handle.close()
             raise
 
+    def examine(self) -> list[Finding]:
+        """See ``store.findings.Examined``."""
+        return examine(self.handle)
+
+    def mend(self) -> list[Finding]:
+        """See ``store.findings.Examined``."""
+        return mend(self.handle)
+
     def close(self) -> None:
         """Release connections."""
-        self._handle.close()
+        self.handle.close()

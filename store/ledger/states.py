@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from sqlalchemy import delete, select
 
-from store.ledger.engine import Handle, upsert
+from store.ledger.engine import Handle, alone, upsert
 from store.ledger.tables import states
 
 
@@ -32,6 +32,8 @@ class SqlStates:
     def replace(self, kind: str, documents: Mapping[str, dict[str, object]]) -> None:
         """Replace everything of a kind, all or none."""
         with self._handle.write() as connection:
+            # Two at a time would leave the sum of both.
+            alone(connection, f"states {kind}")
             connection.execute(delete(states).where(states.c.kind == kind))
             upsert(connection, states, _rows(kind, documents))
 

@@ -27,6 +27,7 @@ from sqlalchemy import (
     UniqueConstraint,
     text,
 )
+from sqlalchemy.types import TypeEngine
 
 from store.codec import clean
 
@@ -61,10 +62,14 @@ class UtcDateTime(TypeDecorator[datetime]):
 
 
 class CleanText(TypeDecorator[str]):
-    """Text without what PostgreSQL refuses (NUL, lone surrogates)."""
+    """Text without what PostgreSQL refuses (NUL, lone surrogates), in the order of its code points everywhere."""
 
     impl = Text
     cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[str]:
+        """SQLite's own order; on PostgreSQL a database's order is that of some language."""
+        return dialect.type_descriptor(Text(collation="C") if dialect.name == "postgresql" else Text())
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
         """See ``store.codec.clean``."""
@@ -263,4 +268,15 @@ audit = Table(
     _text("subject"),
     _text("reason"),
     Index(None, "at"),
+)
+
+leases = Table(
+    "leases",
+    metadata,
+    _text("name", primary_key=True),
+    _text("holder"),
+    _text("place"),
+    Column("token", BigInteger, nullable=False),
+    _time("since"),
+    _time("expires_at"),
 )

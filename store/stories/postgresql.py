@@ -47,13 +47,16 @@ class PostgresqlStories:
             "password": access.password.get_secret_value() or None,
             "connect_timeout": CONNECT_S,
             "options": f"-c lock_timeout={WAIT_S}s -c statement_timeout={WAIT_S}s",
+            **({"sslmode": "verify-full", "sslrootcert": str(access.ca)} if access.ca else {}),
             **address.query,
         }
         self._where = f"{address.host}:{address.port or 5432}"
         self._lock = RLock()
         self._open: psycopg.Connection[tuple[Any, ...]] | None = None
         with self._transaction() as connection:
-            for statement in SCHEMA:
+            # Asked first: IF NOT EXISTS needs the right to make tables even where they are.
+            there = connection.execute("SELECT to_regclass('story_bands') IS NOT NULL").fetchone()
+            for statement in SCHEMA if there == (False,) else ():
                 connection.execute(statement)
 
     @contextmanager

@@ -46,8 +46,10 @@ def plan_for(topic: str, level: Level) -> Plan | None:
     return plan if plan and level >= plan.propose_from else None
 
 
-@pytest.fixture
-def url(tmp_path: Path) -> str:
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "postgresql":
+        return str(request.getfixturevalue("new_ledger_database")())
     return f"sqlite:///{tmp_path}/ledger.sqlite3"
 
 

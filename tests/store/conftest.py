@@ -99,8 +99,10 @@ def posts(new_posts: Callable[[], Posts]) -> Posts:
     return new_posts()
 
 
-@pytest.fixture(params=["sqlite"])
+@pytest.fixture(params=["sqlite", "postgresql"])
 def ledger_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "postgresql":
+        return str(request.getfixturevalue("new_ledger_database")())
     return _address(request.param, tmp_path, "ledger")
 
 

@@ -15,7 +15,7 @@ from domain.incident import IncidentStatus, TimelineEvent
 from domain.plan import PlanRun, TaskRun, TaskStatus
 from domain.signal import Signal
 from domain.source_run import Outcome, SourceRun
-from store.ledger import AuditEntry, Ledger, Silence
+from store.ledger import AuditEntry, Lease, Ledger, Silence
 
 HOUR = timedelta(hours=1)
 MINUTE = timedelta(minutes=1)
@@ -326,3 +326,55 @@ def test_corrections_are_kept_once_with_who_and_when(ledger: Ledger, ledger2: Le
     entries = [(e.actor, e.action, e.subject) for e in ledger.audit.last()]
     assert entries == [("李雷", "label", "p1"), ("王芳", "label", "p2"), ("王芳", "label", "p1")]
     assert "情感 — → neutral；话题 — → 无" in [e.reason for e in ledger.audit.last()]
+
+
+def test_a_lease_has_one_holder(ledger: Ledger, ledger2: Ledger) -> None:
+    def take(where: Ledger, holder: str, *, seconds: float = 3600, gone: bool = False) -> Lease | None:
+        return where.leases.take(
+            "job", holder=holder, place=f"place {holder}", seconds=seconds, gone=lambda place: gone
+        )
+
+    assert ledger.leases.get("job") is None
+    first = take(ledger, "a")
+    assert first is not None
+    assert take(ledger2, "b") is None
+    assert ledger2.leases.get("job") == first
+    assert ledger.leases.renew(first, seconds=7200)
+    renewed = ledger2.leases.get("job")
+    assert renewed is not None
+    assert renewed.since == first.since
+    assert renewed.expires_at > first.expires_at
+    ledger.leases.release(first)
+    assert ledger2.leases.get("job") is None
+    second = take(ledger2, "b", seconds=0)
+    assert second is not None
+    third = take(ledger, "c")
+    assert third is not None
+    assert first.token < second.token < third.token
+    assert not ledger2.leases.renew(second, seconds=1)
+    ledger2.leases.release(second)
+    assert ledger2.leases.get("job") == third
+    last = take(ledger2, "d", gone=True)
+    assert last is not None
+    assert last.token > third.token
+    assert ledger.leases.take("other", holder="a", place="", seconds=9, gone=lambda place: False) is not None
+
+
+def test_texts_are_in_the_order_of_their_code_points(ledger: Ledger, alert, now) -> None:
+    ids = ["b", "a", "B", "_", "é", "中", "一", "𝒳", "A b", "Ab", "\uffee"]
+    for each in ids:
+        ledger.alerts.put(alert(each))
+    assert [each.id for each in ledger.alerts.find()] == sorted(ids)
+    ledger.states.save("k", {each: {} for each in ids})
+    assert list(ledger.states.load("k")) == sorted(ids)
+
+
+def test_a_key_of_an_open_one_is_not_taken_by_another(ledger: Ledger, incident, now) -> None:
+    first = ledger.incidents.open(*incident())
+    closed = replace(first, status=IncidentStatus.CLOSED, version=2)
+    event = TimelineEvent(incident=first.id, at=now, actor="李", kind="closed")
+    assert ledger.incidents.change(closed, event)
+    second = ledger.incidents.open(*incident())
+    assert second.id != first.id
+    assert not ledger.incidents.change(replace(first, version=3), event)
+    assert len(ledger.incidents.timeline(first.id)) == 2
