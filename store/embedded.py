@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from domain.errors import ConfigError, StoreError
+from store.findings import Finding
 
 BUSY_S = 20.0
 """Seconds a writer waits for another process before it gives up."""
@@ -25,6 +27,8 @@ IDLE_CONNECTIONS = 8
 """Connections kept open for the next user; more are closed after use."""
 LOW_SPACE = 1 << 20
 """Fewer free bytes than this on the file's disk explain any refusal to write."""
+SCARCE_SPACE = 1 << 30
+"""Fewer free bytes than this are worth a word before they run out."""
 PRAGMAS = (
     "PRAGMA synchronous=FULL",
     "PRAGMA foreign_keys=ON",
@@ -184,6 +188,10 @@ class Database:
             finally:
                 _rollback(connection)
 
+    def examine(self, subject: str) -> list[Finding]:
+        """Whether the file is whole and its disk has room; ``subject`` names the store to people."""
+        return [self._whole(subject), self._room(subject)]
+
     def close(self) -> None:
         """Close the idle connections; those lent out are closed when they come back."""
         with self._lock:
@@ -223,6 +231,29 @@ class Database:
                 self._idle.append(connection)
                 return
         connection.close()
+
+    def _whole(self, subject: str) -> Finding:
+        remedy = "停下服务并另存一份，再从备份恢复，或用 sqlite3 的 .recover 抢救"
+        try:
+            with self.read() as connection:
+                (said,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+                text = f"SQLite {sqlite3.sqlite_version}，格式 {self._version(connection)}，{self.path}"
+        except StoreError as error:
+            return Finding(subject=subject, ok=False, text=str(error), remedy=remedy)
+        if said != "ok":
+            return Finding(subject=subject, ok=False, text=f"{self.path} 已损坏：{said}", remedy=remedy)
+        return Finding(subject=subject, ok=True, text=text)
+
+    def _room(self, subject: str) -> Finding:
+        subject = f"{subject}的磁盘"
+        try:
+            free = shutil.disk_usage(self.path.parent).free
+        except OSError as error:
+            return Finding(subject=subject, ok=False, text=str(os_failure(self.path, error)))
+        text = f"{self.path.parent} 剩余 {free / (1 << 30):.1f} GiB"
+        if free < SCARCE_SPACE:
+            return Finding(subject=subject, ok=False, text=text, remedy="腾出空间，或缩短帖子的保留天数")
+        return Finding(subject=subject, ok=True, text=text)
 
     @staticmethod
     def _version(connection: sqlite3.Connection) -> int:

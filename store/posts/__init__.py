@@ -12,6 +12,7 @@ from config.settings import NO_ACCESS, Access
 from domain.assessment import Assessment, Sentiment
 from domain.post import Engagement, Post
 from store.embedded import sqlite_path
+from store.findings import Examined
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -20,6 +21,15 @@ class Judged:
 
     post: Post
     assessment: Assessment
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Record:
+    """All that a store keeps of one post: what moves to another store."""
+
+    judged: Judged
+    versions: tuple[tuple[datetime, Engagement], ...]
+    """As of ``Posts.engagement``."""
 
 
 class Sort(StrEnum):
@@ -84,7 +94,7 @@ class Count:
     """Sum of the calibrated probabilities that a post is negative about the brand."""
 
 
-class Posts(Protocol):
+class Posts(Examined, Protocol):
     """Store of judged posts. Every method raises ``StoreError`` when the backend refuses.
 
     What ``put`` returned for has reached the disk; texts come back with NUL and lone surrogates as U+FFFD.
@@ -153,6 +163,18 @@ class Posts(Protocol):
 
     def forget(self, *, before: datetime, keep: Sequence[str] = ()) -> int:
         """Delete posts published before a time, except the ids kept as evidence; returns how many."""
+
+    def forget_author(self, key: str) -> int:
+        """Erase every post of one author (``Author.key``), evidence too; returns how many.
+
+        Raises ``UsageError`` for an empty key: it stands for every author that is not known.
+        """
+
+    def walk(self, *, after: str = "", limit: int = 500) -> list[Record]:
+        """The posts whose id is greater than ``after``, in order of id, at most ``limit``; empty at the end."""
+
+    def restore(self, records: Sequence[Record]) -> None:
+        """Store exactly this in place of what is stored under these ids, dates and versions included."""
 
     def close(self) -> None:
         """Release files and connections."""

@@ -8,16 +8,18 @@ from datetime import datetime
 from pathlib import Path
 
 from domain.assessment import Assessment, Sentiment
+from domain.errors import UsageError
 from domain.post import Engagement, Post
 from store.codec import clean, loads
 from store.embedded import Database, from_micros, micros
-from store.posts import Count, Judged, Page, Query
+from store.findings import Finding
+from store.posts import Count, Judged, Page, Query, Record
 from store.posts.counts import all_brands, count
 from store.posts.rows import LARGEST, digest
 from store.posts.schema import SCHEMA
 from store.posts.search import find, top
 from store.posts.words import Segment, words
-from store.posts.writing import CHUNK, chunks, erase, marks, stored, write
+from store.posts.writing import CHUNK, chunks, erase, marks, replace_versions, stored, write
 
 
 class SqlitePosts:
@@ -36,7 +38,7 @@ class SqlitePosts:
 
         def tokens_of(post: Post) -> str:
             known = cut.get(digest(post))
-            return " ".join(words(post.whole, self._segment)) if known is None else known
+            return self._tokens(post) if known is None else known
 
         with self._database.write() as connection:
             write(connection, batch, tokens_of)
@@ -61,18 +63,8 @@ class SqlitePosts:
     def engagement(self, id_: str) -> list[tuple[datetime, Engagement]]:
         """Engagement versions of one post, oldest first."""
         with self._database.read() as connection:
-            rows = connection.execute(
-                "SELECT e.fetched, e.reposts, e.comments, e.likes, e.views FROM posts p"
-                " JOIN engagements e ON e.n = p.n WHERE p.id = ? ORDER BY e.fetched",
-                (clean(id_),),
-            ).fetchall()
-        return [
-            (
-                from_micros(fetched),
-                Engagement(reposts=reposts, comments=comments, likes=likes, views=views),
-            )
-            for fetched, reposts, comments, likes, views in rows
-        ]
+            row = connection.execute("SELECT n FROM posts WHERE id = ?", (clean(id_),)).fetchone()
+            return _versions(connection, row[0]) if row else []
 
     def search(self, query: Query) -> Page:
         """Posts that match. Raises ``UsageError`` for a query that cannot be read."""
@@ -171,9 +163,61 @@ class SqlitePosts:
                 erase(connection, numbers)
             gone += len(numbers)
 
+    def forget_author(self, key: str) -> int:
+        """Erase every post of one author. Raises ``UsageError`` for an empty key."""
+        if not key:
+            raise UsageError("要删除谁的帖子：作者标识不能为空")
+        gone = 0
+        while True:
+            with self._database.write() as connection:
+                rows = connection.execute(
+                    "SELECT n FROM documents WHERE json_extract(post, '$.author.key') = ? LIMIT ?",
+                    (clean(key), CHUNK),
+                ).fetchall()
+                if not rows:
+                    return gone
+                erase(connection, [n for (n,) in rows])
+            gone += len(rows)
+
+    def walk(self, *, after: str = "", limit: int = 500) -> list[Record]:
+        """The posts whose id is greater than ``after``, in order of id, at most ``limit``."""
+        with self._database.read() as connection:
+            rows = connection.execute(
+                "SELECT p.n, d.post, d.assessment FROM posts p JOIN documents d ON d.n = p.n"
+                " WHERE p.id > ? ORDER BY p.id LIMIT ?",
+                (clean(after), limit),
+            ).fetchall()
+            return [
+                Record(judged=_judged(post, assessment), versions=tuple(_versions(connection, n)))
+                for n, post, assessment in rows
+            ]
+
+    def restore(self, records: Sequence[Record]) -> None:
+        """Store exactly this in place of what is stored under these ids."""
+        newest = {clean(record.judged.post.id): record for record in records}
+        batch = [record.judged for record in newest.values()]
+        with self._database.write() as connection:
+            old = stored(connection, list(newest))
+            erase(connection, [each.n for each in old.values()])
+            write(connection, batch, self._tokens)
+            numbers = stored(connection, list(newest))
+            for id_, record in newest.items():
+                replace_versions(connection, numbers[id_].n, record.versions)
+
+    def examine(self) -> list[Finding]:
+        """Look at the file."""
+        return self._database.examine("帖子库")
+
+    def mend(self) -> list[Finding]:
+        """Nothing can be mended here."""
+        return []
+
     def close(self) -> None:
         """Release files and connections."""
         self._database.close()
+
+    def _tokens(self, post: Post) -> str:
+        return " ".join(words(post.whole, self._segment))
 
     def _cut(self, batch: Sequence[Judged]) -> dict[bytes, str]:
         """Words of every text in the batch that is not indexed already, by digest."""
@@ -183,8 +227,18 @@ class SqlitePosts:
         for judged in batch:
             key, old = digest(judged.post), known.get(clean(judged.post.id))
             if key not in cut and (old is None or old.digest != key):
-                cut[key] = " ".join(words(judged.post.whole, self._segment))
+                cut[key] = self._tokens(judged.post)
         return cut
+
+
+def _versions(connection: sqlite3.Connection, n: int) -> list[tuple[datetime, Engagement]]:
+    rows = connection.execute(
+        "SELECT fetched, reposts, comments, likes, views FROM engagements WHERE n = ? ORDER BY fetched", (n,)
+    )
+    return [
+        (from_micros(fetched), Engagement(reposts=reposts, comments=comments, likes=likes, views=views))
+        for fetched, reposts, comments, likes, views in rows
+    ]
 
 
 def _documents(connection: sqlite3.Connection, numbers: Sequence[int]) -> Iterator[Judged]:

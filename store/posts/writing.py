@@ -5,9 +5,10 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from datetime import datetime
 from typing import TypeVar
 
-from domain.post import Post
+from domain.post import Engagement, Post
 from store.codec import clean
 from store.embedded import micros
 from store.posts import Judged
@@ -61,6 +62,17 @@ def erase(connection: sqlite3.Connection, numbers: Sequence[int]) -> None:
     )
     for table in ("documents", "mentions", "engagements", "posts"):
         connection.executemany(f"DELETE FROM {table} WHERE n = ?", keys)
+
+
+def replace_versions(
+    connection: sqlite3.Connection, n: int, versions: Sequence[tuple[datetime, Engagement]]
+) -> None:
+    """Give a post these engagement versions and no other."""
+    connection.execute("DELETE FROM engagements WHERE n = ?", (n,))
+    connection.executemany(
+        f"INSERT INTO engagements VALUES ({marks(6)})",
+        [(n, micros(at), *counters(engagement)) for at, engagement in versions],
+    )
 
 
 def chunks(items: Sequence[_T]) -> Iterator[Sequence[_T]]:

@@ -9,7 +9,7 @@ import pytest
 
 from domain.assessment import EntityJudgement, Sentiment, Stance, TopicJudgement
 from domain.errors import UsageError
-from domain.post import Engagement
+from domain.post import Author, Engagement
 from store.posts import Posts, Query, Sort
 
 HOUR = timedelta(hours=1)
@@ -290,3 +290,66 @@ def test_what_no_store_can_hold_is_replaced(posts: Posts, post, judged) -> None:
     assert posts.size() == 2
     assert ids(posts.search(Query(topic="t\x00"))) == ["1"]
     assert ids(posts.search(Query(story="\ud800"))) == ["1"]
+
+
+def test_forgetting_an_author_erases_every_month(posts: Posts, post, judged, now) -> None:
+    def by(key: str, native: str, **changes: object):
+        return judged(post(native, author=Author(key=key), **changes))
+
+    months = [by("a", str(n), published_at=now - n * 31 * 24 * HOUR) for n in range(3)]
+    posts.put([*months, by("b", "other"), by("", "unknown")])
+    assert posts.forget_author("nobody") == 0
+    assert posts.forget_author("a") == 3
+    assert posts.forget_author("a") == 0
+    assert sorted(ids(posts.search(Query(text="提现")))) == ["other", "unknown"]
+    assert posts.engagement(post("0").id) == []
+    with pytest.raises(UsageError):
+        posts.forget_author("")
+    assert posts.size() == 2
+
+
+def test_walking_meets_every_post_once_in_order_of_id(posts: Posts, post, judged, now) -> None:
+    assert posts.walk() == []
+    for hour, likes in enumerate((0, 2)):
+        posts.put(
+            [
+                judged(post(str(n), fetched_at=now + hour * HOUR, engagement=Engagement(likes=likes)))
+                for n in range(5)
+            ]
+        )
+    met, after = [], ""
+    while page := posts.walk(after=after, limit=2):
+        met += page
+        after = page[-1].judged.post.id
+    assert [each.judged.post.id for each in met] == sorted(post(str(n)).id for n in range(5))
+    assert met == posts.walk()
+    for each in met:
+        assert each.judged == posts.get(each.judged.post.id)
+        assert list(each.versions) == posts.engagement(each.judged.post.id)
+        assert [engagement.likes for _, engagement in each.versions] == [0, 2]
+
+
+def test_restored_records_are_stored_exactly_so(new_posts, post, judged, now) -> None:
+    one, other = new_posts(), new_posts()
+    one.put([judged(post("1")), judged(post("2"), topics=("w",), story="s", influence=3.0)])
+    one.put([judged(post("1", fetched_at=now + HOUR, engagement=Engagement(likes=10**30)))])
+    other.put([judged(post("1", "另一个", published_at=now - 60 * 24 * HOUR, fetched_at=now + 9 * HOUR))])
+    records = one.walk()
+    for _ in range(2):
+        other.restore(records)
+        assert other.walk() == records
+    other.restore([])
+    when = {"since": now - 24 * HOUR, "until": now + 24 * HOUR, "step_s": 300}
+    assert other.counts(**when) == one.counts(**when)
+    assert other.search(Query(text="提现")) == one.search(Query(text="提现"))
+    assert other.search(Query(text="另一个")).total == 0
+    assert other.top(brand="yunqiao", since=now, until=now + HOUR) == one.top(
+        brand="yunqiao", since=now, until=now + HOUR
+    )
+
+
+def test_a_sound_store_finds_nothing_wrong(posts: Posts, post, judged) -> None:
+    posts.put([judged(post())])
+    assert [each for each in posts.examine() if not each.ok] == []
+    assert [each for each in posts.mend() if not each.ok] == []
+    assert posts.size() == 1
