@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from domain.assessment import Assessment
-from domain.errors import YujingError
+from domain.errors import RefusedError, YujingError
 from domain.post import Post
 from store.inbox import Inbox, Leased
 from store.posts import Judged, Posts
@@ -83,7 +83,7 @@ class Worker:
         """Work on one batch.
 
         Raises ``StoreError`` or ``ModelError`` when the stores or the model fail; the batch then comes back
-        by itself. Any other failure is some post's own: that post is buried with its reason.
+        by itself. Any other failure, ``RefusedError`` too, is some post's own: that post is buried with its reason.
         """
         with self._settled(now):
             return self._once(now)
@@ -98,9 +98,9 @@ class Worker:
         fresh = [item for item in leased if item.tries <= self._tries]
         try:
             worked = self._process(fresh)
-        except YujingError:
-            raise
-        except Exception:
+        except Exception as error:
+            if isinstance(error, YujingError) and not isinstance(error, RefusedError):
+                raise
             # One bad post must not hold up its neighbours: go through them singly and bury the one that fails.
             worked = Worked()
             for item in fresh:
@@ -120,9 +120,9 @@ class Worker:
     def _single(self, item: Leased, now: datetime) -> Worked:
         try:
             return self._process([item])
-        except YujingError:
-            raise
         except Exception as error:
+            if isinstance(error, YujingError) and not isinstance(error, RefusedError):
+                raise
             self._inbox.bury(item.token, reason=f"{type(error).__name__}: {error}"[:500], now=now)
             return Worked(buried=1)
 

@@ -6,6 +6,7 @@
     ├── InputError               a file or row handed in cannot be used; names file and row
     ├── ModelError               a model directory is missing, truncated, foreign or tampered with
     ├── StoreError               a store refused: full disk, corrupt file, locked, unreachable
+    │   └── RefusedError         it can never keep this one record, and keeps the others
     ├── FetchError               a source could not be read
     └── DeliveryError            a message could not be handed over
 
@@ -41,6 +42,10 @@ class ModelError(YujingError):
 
 class StoreError(YujingError):
     """A store could not do what it was asked; nothing acknowledged was lost."""
+
+
+class RefusedError(StoreError):
+    """A record that the store can never keep; the message says why. Its neighbours are not to blame."""
 
 
 class FetchError(YujingError):

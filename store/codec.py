@@ -21,7 +21,7 @@ from functools import cache
 from typing import Any, TypeVar
 
 from domain.alert import Level
-from domain.errors import StoreError
+from domain.errors import RefusedError, StoreError
 
 VERSION = 1
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
@@ -35,7 +35,7 @@ def clean(text: str) -> str:
 
 
 def dumps(noun: object) -> str:
-    """A dataclass as one line of JSON. Raises ``StoreError`` for a value that JSON cannot hold."""
+    """A dataclass as one line of JSON. Raises ``RefusedError`` for a value that JSON cannot hold."""
     return dumps_value(document(noun))
 
 
@@ -57,12 +57,12 @@ def _kind(noun: object) -> Any:
 
 
 def dumps_value(value: object) -> str:
-    """JSON values as text that every store can hold. Raises ``StoreError`` for what JSON cannot hold."""
+    """JSON values as text that every store can hold. Raises ``RefusedError`` for what JSON cannot hold."""
     try:
         text = _ENCODER(value)
         return text if _storable(text) else _ENCODER(_cleaned(value))
     except (ValueError, TypeError, RecursionError) as error:
-        raise StoreError(f"无法存成 JSON：{error}") from error
+        raise RefusedError(f"无法存成 JSON：{error}") from error
 
 
 def encode(noun: object) -> dict[str, Any]:
@@ -203,7 +203,7 @@ def _from_time(value: datetime) -> str:
     try:
         return value.astimezone(UTC).isoformat()
     except OverflowError as error:
-        raise StoreError(f"时间 {value.isoformat()} 超出可存储的范围") from error
+        raise RefusedError(f"时间 {value.isoformat()} 超出可存储的范围") from error
 
 
 def _from_float(value: float) -> float | str:

@@ -55,15 +55,17 @@ def from_micros(value: int) -> datetime:
     return _EPOCH + timedelta(microseconds=value)
 
 
-def sqlite_path(url: str, what: str) -> Path:
+def sqlite_path(url: str, what: str, *, others: str = "") -> Path:
     """The file that ``sqlite:///path`` names (``sqlite:////path`` is absolute); ``what`` is shown to people.
+
+    ``others`` are the addresses of other engines, for the one who mistyped theirs.
 
     Raises ``ConfigError`` for any other address; it names the scheme alone, for the rest may hold a password.
     """
     scheme, separator, path = url.partition("://")
     if not separator or scheme != "sqlite":
         shown = scheme if separator and scheme.replace("+", "").isalnum() else "(没有协议名)"
-        raise ConfigError(f"{what}的地址不支持 {shown}：本版本支持 sqlite:///路径")
+        raise ConfigError(f"{what}的地址不支持 {shown}：本版本支持 sqlite:///路径{others}")
     if not path.startswith("/") or path in ("/", "/:memory:"):
         raise ConfigError(f"{what}的地址缺少文件路径：应写成 sqlite:///相对路径 或 sqlite:////绝对路径")
     return Path(path[1:])

@@ -103,7 +103,10 @@ class Posts(Examined, Protocol):
     """
 
     def put(self, batch: Sequence[Judged]) -> None:
-        """Insert or update, all or none.
+        """Insert or update, all or none; on several machines, what raised may have stored a part of the batch.
+
+        Putting a batch again is harmless and completes it. A post that can never be stored raises ``RefusedError``,
+        its neighbours being stored or not.
 
         The first ``published_at`` of an id stays, and with it ``date_only``. An older ``fetched_at`` than the
         stored one changes nothing; the same (a new judgement) or a newer one replaces text, judgement and
@@ -180,12 +183,19 @@ class Posts(Examined, Protocol):
         """Release files and connections."""
 
 
-def open_posts(url: str, access: Access = NO_ACCESS, *, segment: Callable[[str], list[str]]) -> Posts:  # noqa: ARG001
-    """The posts at an address: ``sqlite:///path``; ``segment`` cuts texts and questions into words.
+def open_posts(url: str, access: Access = NO_ACCESS, *, segment: Callable[[str], list[str]]) -> Posts:
+    """The posts at an address; ``segment`` cuts texts and questions into words.
 
+    ``sqlite:///path``, ``elasticsearch://[user@]host:9200[/prefix]`` or ``https://…`` (Elasticsearch with TLS).
     Raises ``ConfigError`` for another scheme, ``StoreError``.
     """
-    path = sqlite_path(url, "帖子库 YUJING_POSTS_URL ")
+    what = "帖子库 YUJING_POSTS_URL "
+    if url.partition("://")[0] in ("elasticsearch", "https"):
+        from store.posts.elasticsearch.connection import Cluster, address
+        from store.posts.elasticsearch.posts import ElasticPosts
+
+        return ElasticPosts(Cluster(address(url, what), access), segment)
+    path = sqlite_path(url, what, others="、elasticsearch://主机:9200 与 https://主机:9200")
     from store.posts.sqlite import SqlitePosts
 
     return SqlitePosts(path, segment)

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-import json
 import sqlite3
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
 from domain.assessment import Sentiment
 from domain.errors import UsageError
 from store.codec import clean
 from store.embedded import micros
 from store.posts import Query, Sort
+from store.posts.cursor import BAD_CURSOR, cursor_of, key_of
 from store.posts.rows import POLARITY
 from store.posts.words import Segment, phrases
 
@@ -24,7 +21,6 @@ ORDERS = {
     Sort.INFLUENCE: ("influence", "DESC"),
 }
 """Column and direction; ties by id, upwards."""
-BAD_CURSOR = "翻页标记无效：请从第一页重新查询"
 LIMIT = 10_000
 """Longest page."""
 
@@ -147,7 +143,7 @@ def _by_key(connection: sqlite3.Connection, query: Query, sql: Sql) -> tuple[lis
     name, direction = ORDERS.get(query.sort, ORDERS[Sort.NEWEST])
     column, beyond = f"{sql.alias}.{name}", "<" if direction == "DESC" else ">"
     if query.after:
-        key, id_ = _cursor(query.after, (int, float), str)
+        key, id_ = key_of(query.after, (int, float), str)
         # The id is looked up for ties alone; "+" keeps SQLite from walking the index once for each side of OR.
         tie = f"+{column} = ? AND (SELECT id FROM posts WHERE n = {sql.number}) > ?"
         sql.add(f"{column} {beyond}= ?", key)
@@ -164,12 +160,12 @@ def _by_key(connection: sqlite3.Connection, query: Query, sql: Sql) -> tuple[lis
         (*sql.values, query.limit + 1),
     ).fetchall()
     page = rows[: query.limit]
-    return [row[0] for row in page], _cursor_of(page[-1][1], page[-1][2]) if len(rows) > query.limit else ""
+    return [row[0] for row in page], cursor_of(page[-1][1], page[-1][2]) if len(rows) > query.limit else ""
 
 
 def _by_rank(connection: sqlite3.Connection, query: Query, sql: Sql) -> tuple[list[int], str]:
     """A page by position: ranks move with every post that arrives, so a key would not hold either."""
-    (start,) = _cursor(query.after, int) if query.after else (0,)
+    (start,) = key_of(query.after, int) if query.after else (0,)
     if start < 0:
         raise UsageError(BAD_CURSOR)
     rows = connection.execute(
@@ -177,21 +173,7 @@ def _by_rank(connection: sqlite3.Connection, query: Query, sql: Sql) -> tuple[li
         (*sql.values, query.limit + 1, start),
     ).fetchall()
     page = [row[0] for row in rows[: query.limit]]
-    return page, _cursor_of(start + query.limit) if len(rows) > query.limit else ""
-
-
-def _cursor_of(*key: object) -> str:
-    return base64.urlsafe_b64encode(json.dumps(key).encode()).decode().rstrip("=")
-
-
-def _cursor(text: str, *kinds: type | tuple[type, ...]) -> list[Any]:
-    try:
-        key = json.loads(base64.urlsafe_b64decode(text.encode() + b"=" * (-len(text) % 4)))
-        if len(key) == len(kinds) and all(map(isinstance, key, kinds)):
-            return list(key)
-    except (ValueError, TypeError, binascii.Error, RecursionError):
-        key = None
-    raise UsageError(BAD_CURSOR)
+    return page, cursor_of(start + query.limit) if len(rows) > query.limit else ""
 
 
 def top(

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import itertools
+import uuid
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from elasticsearch import Elasticsearch
+from pydantic import SecretStr
 
+from config.settings import Access
+from deploy.engines.elasticsearch import ElasticsearchServer
 from domain.alert import Alert, AlertState, Change, Level
 from domain.assessment import Assessment, EntityJudgement, Sentiment, Stance, TopicJudgement
 from domain.incident import Incident, IncidentStatus, TimelineEvent
@@ -49,19 +55,37 @@ def inbox(new_inbox: Callable[[], Inbox]) -> Inbox:
     return new_inbox()
 
 
-@pytest.fixture(params=["sqlite"])
+@pytest.fixture(params=["sqlite", "elasticsearch"])
 def new_posts(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[], Posts]]:
     """Opens one more empty posts store; words are cut at blanks."""
     numbers, opened = itertools.count(), []
+    if request.param == "elasticsearch":
+        server = request.getfixturevalue("elasticsearch_server")
+        access, stem = Access(password=SecretStr(server.password)), f"{server.url}/t{uuid.uuid4().hex[:12]}-"
+    else:
+        access, stem = Access(), f"sqlite:///{tmp_path}/posts-"
 
     def make() -> Posts:
-        url = _address(request.param, tmp_path, f"posts-{next(numbers)}")
-        opened.append(open_posts(url, segment=str.split))
+        opened.append(open_posts(f"{stem}{next(numbers)}", access, segment=str.split))
         return opened[-1]
 
     yield make
     for each in opened:
         each.close()
+    if request.param == "elasticsearch":
+        sweep(server, stem.rpartition("/")[2])
+
+
+def sweep(server: ElasticsearchServer, prefix: str) -> None:
+    """Delete every index and template of these tests."""
+    with closing(
+        Elasticsearch(f"http://127.0.0.1:{server.port}", basic_auth=("elastic", server.password))
+    ) as client:
+        names = client.indices.get(index=f"{prefix}*", features="aliases").body
+        if names:
+            client.indices.delete(index=list(names))
+        client.options(ignore_status=404).indices.delete_index_template(name=f"{prefix}*")
+        client.options(ignore_status=404).cluster.delete_component_template(name=f"{prefix}*")
 
 
 @pytest.fixture

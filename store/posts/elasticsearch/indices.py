@@ -1,0 +1,91 @@
+"""The monthly indices of the posts behind their read alias."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any
+
+from elasticsearch import BadRequestError, Elasticsearch
+
+from store.posts.elasticsearch.connection import Cluster
+from store.posts.elasticsearch.templates import Templates
+
+
+class Indices:
+    """Names, makes, asks and drops them. Every method raises ``StoreError``."""
+
+    def __init__(self, cluster: Cluster, templates: Templates) -> None:
+        self._cluster, self._templates = cluster, templates
+        self._stem = f"{cluster.address.prefix}-posts-v1-"
+        self._known: set[str] = set()
+        self.alias = f"{cluster.address.prefix}-posts"
+        """Behind which all of them are read."""
+
+    def name(self, month: str) -> str:
+        """The index of a month."""
+        return self._stem + month
+
+    def end(self, name: str) -> datetime | None:
+        """The moment at which an index's month is over; None for an index that is none of ours."""
+        match = re.fullmatch(re.escape(self._stem) + r"(\d{4})\.(\d{2})", name)
+        if match is None:
+            return None
+        year, month = int(match[1]), int(match[2])
+        return (
+            None
+            if (year, month) == (9999, 12)
+            else datetime(year + month // 12, month % 12 + 1, 1, tzinfo=UTC)
+        )
+
+    def ensure(self, name: str) -> None:
+        """Make an index of the templates, unless it exists."""
+        if name in self._known:
+            return
+
+        def make(client: Elasticsearch) -> None:
+            try:
+                client.indices.create(index=name)
+            except BadRequestError as error:
+                if error.error != "resource_already_exists_exception":
+                    raise
+
+        # Without its template it would take any field, and stay unseen behind no alias.
+        self._templates.install()
+        self._cluster.ask(make)
+        self._known.add(name)
+
+    def forget(self, name: str) -> None:
+        """An index is gone: it is made anew when it is needed."""
+        self._known.discard(name)
+
+    def names(self) -> list[str]:
+        """Those that exist, oldest first."""
+        answer = self._cluster.ask(
+            lambda client: client.options(ignore_status=404).indices.get_alias(name=self.alias)
+        )
+        return sorted(name for name in answer.body if name.startswith(self._stem))
+
+    def search(self, **body: Any) -> Any:
+        """Ask all of them at once; before the first post there is none, and nothing is found."""
+        return self._cluster.ask(
+            lambda client: client.search(
+                index=self.alias, ignore_unavailable=True, allow_no_indices=True, **body
+            )
+        )
+
+    def count(self, query: dict[str, Any]) -> int:
+        """How many posts match."""
+        answer = self._cluster.ask(
+            lambda client: client.count(
+                index=self.alias, ignore_unavailable=True, allow_no_indices=True, query=query
+            )
+        )
+        return int(answer["count"])
+
+    def refresh(self, names: Iterable[str]) -> None:
+        """Let every reader see what was written to these."""
+        wanted = sorted(names)
+        if wanted:
+            self._cluster.ask(lambda client: client.indices.refresh(index=wanted, ignore_unavailable=True))
