@@ -78,20 +78,24 @@ class Worker:
         self._batch = batch
         self._lease = lease
         self._tries = tries
+        self._held: list[Leased] = []
+        """What a store or the model failed on: worked on again before more is leased."""
 
     def once(self, *, now: datetime) -> Worked:
         """Work on one batch.
 
-        Raises ``StoreError`` or ``ModelError`` when the stores or the model fail; the batch then comes back
-        by itself. Any other failure, ``RefusedError`` too, is some post's own: that post is buried with its reason.
+        Raises ``StoreError`` or ``ModelError`` when the stores or the model fail; the batch is then taken up again,
+        here or, when this worker ends, by itself. Any other failure, ``RefusedError`` too, is some post's own: that post is buried with its reason.
         """
         with self._settled(now):
             return self._once(now)
 
     def _once(self, now: datetime) -> Worked:
-        leased = self._inbox.lease(self._batch, now=now, lease=self._lease)
+        # Leasing counts as a try: a store that is down for an hour must not use up the tries of all that waits.
+        leased = self._held or self._inbox.lease(self._batch, now=now, lease=self._lease)
         if not leased:
             return Worked()
+        self._held = leased
         poisoned = [item for item in leased if item.tries > self._tries]
         for item in poisoned:
             self._inbox.bury(item.token, reason=f"处理 {item.tries - 1} 次仍未完成", now=now)
@@ -105,6 +109,7 @@ class Worker:
             worked = Worked()
             for item in fresh:
                 worked += self._single(item, now)
+        self._held = []
         return worked + Worked(buried=len(poisoned))
 
     def drain(self, *, now: Callable[[], datetime], stop: Callable[[], bool] = lambda: False) -> Worked:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import Annotated
 
 import typer
 
 from app.stopping import Stop
+from app.worker import Worked
+from domain.errors import StoreError
 
 EXAMPLE = "例：yujing work --once"
 
@@ -20,7 +23,14 @@ def command(
     app = ctx.obj()
     stop = Stop.on_signals()
     while True:
-        worked = app.worker.drain(now=app.clock.now, stop=lambda: stop.asked)
+        try:
+            worked = app.worker.drain(now=app.clock.now, stop=lambda: stop.asked)
+        except StoreError as error:
+            if once or error.permanent:
+                raise
+            # The worker keeps its batch in hand and goes on with it when the store is back.
+            print(f"yujing: {error}", file=sys.stderr, flush=True)
+            worked = Worked()
         if once:
             line = {"judged": worked.judged, "refreshed": worked.refreshed, "buried": worked.buried}
             print(json.dumps(line))

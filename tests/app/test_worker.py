@@ -11,10 +11,10 @@ import pytest
 
 from app.worker import Worker
 from domain.assessment import Assessment, Sentiment
-from domain.errors import ModelError
+from domain.errors import ModelError, RefusedError, StoreError
 from domain.post import Engagement, Post, post_id
 from store.inbox import Inbox, open_inbox
-from store.posts import Posts, open_posts
+from store.posts import Judged, Posts, open_posts
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
@@ -134,3 +134,39 @@ def test_a_post_that_kills_the_worker_every_time_is_buried_in_the_end(inbox: Inb
         at += timedelta(minutes=6)
     worked = worker(inbox, posts, Counting()).once(now=at)
     assert worked.buried == 1 and posts.size() == 0
+
+
+def test_a_long_outage_of_the_store_uses_up_nobodys_tries(inbox: Inbox, posts: Posts) -> None:
+    class Down:
+        """A store that is away."""
+
+        def known(self, ids: Sequence[str]) -> dict:
+            raise StoreError("连不上", permanent=False)
+
+    inbox.put([post(str(n)) for n in range(15)], now=NOW)
+    work = worker(inbox, Down(), Counting())  # type: ignore[arg-type]
+    for minutes in range(0, 60, 6):
+        with pytest.raises(StoreError):
+            work.drain(now=lambda minutes=minutes: NOW + timedelta(minutes=minutes))
+    work._posts = posts
+    worked = work.drain(now=lambda: NOW + timedelta(hours=1))
+    assert (worked.judged, worked.buried, posts.size()) == (15, 0, 15)
+    assert inbox.depth(now=NOW + timedelta(days=1)).waiting == 0
+
+
+def test_a_post_that_the_store_refuses_is_buried_and_its_neighbours_pass(inbox: Inbox, posts: Posts) -> None:
+    class Picky:
+        """Stores what it can of a batch, as Elasticsearch does."""
+
+        known = staticmethod(posts.known)
+
+        def put(self, batch: Sequence[Judged]) -> None:
+            posts.put([each for each in batch if "拒" not in each.post.text])
+            if any("拒" in each.post.text for each in batch):
+                raise RefusedError("存不下")
+
+    inbox.put([post("1"), post("2", "拒收"), post("3")], now=NOW)
+    worked = worker(inbox, Picky(), Counting()).drain(now=lambda: NOW)  # type: ignore[arg-type]
+    assert (worked.done, worked.buried, posts.size()) == (3, 1, 2)
+    (letter,) = inbox.dead()
+    assert letter.post.text == "拒收" and "存不下" in letter.reason

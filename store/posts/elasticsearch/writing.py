@@ -166,7 +166,7 @@ class Writing:
         made = Entry(record, self._tokens_of(record, held), held.ingested if held else self._now())
         if place is None:
             return _write(id_, "create", self._indices.name(month(record.judged.post)), source(made))
-        return _write(id_, "index", place.index, source(made), **_condition(place))
+        return _write(id_, "index", place.index, source(made), _condition(place))
 
     def _tokens_of(self, record: Record, held: Entry | None) -> str:
         whole = clean(record.judged.post.whole)
@@ -219,7 +219,8 @@ class Writing:
         self, part: Sequence[Write], outcome: Outcome
     ) -> list[tuple[Write, tuple[int, Mapping[str, Any]]]]:
         """Send one request; returns the writes that may pass later, with status and error."""
-        lines = [line for write in part for line in write.lines]
+        # The client takes ready lines too, which its signature does not say.
+        lines: Any = [line for write in part for line in write.lines]
         try:
             answer = self._cluster.ask(
                 lambda client: client.bulk(
@@ -228,16 +229,16 @@ class Writing:
                     "items.*.error.caused_by.reason",
                 )
             )
-        except StoreError as error:
-            if not _is_about_content(error):
+        except StoreError as refusal:
+            if not _is_about_content(refusal):
                 raise
             if len(part) == 1:
-                outcome.refused[part[0].id] = plain(error)
+                outcome.refused[part[0].id] = plain(refusal)
                 return []
             # The request as a whole was refused (one document too large, one id too long): find the culprit.
             half = len(part) // 2
             return self._sent(part[:half], outcome) + self._sent(part[half:], outcome)
-        passing = []
+        passing: list[tuple[Write, tuple[int, Mapping[str, Any]]]] = []
         for write, item in zip(part, answer["items"], strict=True):
             ((verb, said),) = item.items()
             status, error = said["status"], said.get("error") or {}
@@ -252,8 +253,10 @@ class Writing:
         return passing
 
 
-def _write(id_: str, verb: str, index: str, document: str | None = None, **condition: int) -> Write:
-    action = json.dumps({verb: {"_index": index, "_id": id_, **condition}}).encode()
+def _write(
+    id_: str, verb: str, index: str, document: str | None = None, condition: Mapping[str, int] | None = None
+) -> Write:
+    action = json.dumps({verb: {"_index": index, "_id": id_, **(condition or {})}}).encode()
     return Write(id_, index, (action,) if document is None else (action, document.encode()))
 
 
@@ -273,9 +276,9 @@ def _united(id_: str, places: Sequence[Place]) -> Iterator[Write]:
     versions = {at: engagement for place in places for at, engagement in place.entry.record.versions}
     record = Record(judged=replace(newest.record.judged, post=post), versions=tuple(sorted(versions.items())))
     made = Entry(record, newest.tokens, first.entry.ingested)
-    yield _write(id_, "index", first.index, source(made), **_condition(first))
+    yield _write(id_, "index", first.index, source(made), _condition(first))
     for place in others:
-        yield _write(id_, "delete", place.index, **_condition(place))
+        yield _write(id_, "delete", place.index, condition=_condition(place))
 
 
 def _parts(writes: Sequence[Write]) -> Iterator[list[Write]]:
