@@ -85,7 +85,8 @@ class Worker:
         """Work on one batch.
 
         Raises ``StoreError`` or ``ModelError`` when the stores or the model fail; the batch is then taken up again,
-        here or, when this worker ends, by itself. Any other failure, ``RefusedError`` too, is some post's own: that post is buried with its reason.
+        here or, when this worker ends, by itself. Any other failure, ``RefusedError`` too, is some post's own: that
+        post is buried with its reason.
         """
         with self._settled(now):
             return self._once(now)
