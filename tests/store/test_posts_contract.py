@@ -170,6 +170,59 @@ def test_pages_hold_while_posts_arrive(posts: Posts, post, judged, now) -> None:
     assert ids(first) + ids(second) == ["0", "1", "2", "3"]
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_pages_go_on_past_ten_thousand_posts_of_one_moment(posts: Posts, post, judged) -> None:
+    made = [judged(post(str(n)), influence=float(n % 2)) for n in range(10_500)]
+    for start in range(0, len(made), 3_500):
+        posts.put(made[start : start + 3_500])
+    expected = {
+        Sort.NEWEST: sorted(each.post.id for each in made),
+        Sort.INFLUENCE: [
+            id_ for _, id_ in sorted((-each.assessment.influence, each.post.id) for each in made)
+        ],
+    }
+    for sort, wanted in expected.items():
+        found, after = [], ""
+        while True:
+            page = posts.search(Query(sort=sort, limit=5_000 if found else 10_000, after=after))
+            assert page.total == len(made)
+            found += [each.post.id for each in page.found]
+            after = page.next
+            if not after:
+                break
+        assert found == wanted
+    last = posts.search(Query(limit=500, after=posts.search(Query(limit=10_000)).next))
+    assert (len(last.found), last.next) == (500, "")
+
+
+def test_copies_and_originals_are_told_apart_in_every_bucket(posts: Posts, post, judged, now) -> None:
+    """A story counts once in a bucket, whether its first post is there, elsewhere, or not stored at all."""
+    first = post("1")
+    posts.put(
+        [
+            judged(first),
+            judged(post("2", published_at=now + timedelta(minutes=1)), story=first.id),
+            judged(post("3"), story=first.id, brands={"yunqiao": (POSITIVE, 0.1), "other": (NEGATIVE, 0.8)}),
+            judged(post("4", published_at=now + timedelta(minutes=7)), story=first.id),
+            judged(post("5", published_at=now + timedelta(minutes=7)), story=first.id),
+            judged(post("6"), story="gone", topics=("w",)),
+            judged(post("7"), story="gone", topics=("w",)),
+            judged(post("8", published_at=now - timedelta(days=30))),
+        ]
+    )
+    rows = posts.counts(since=now - timedelta(days=40), until=now + HOUR, step_s=300)
+    assert [
+        (row.bucket, row.brand, row.topic, row.posts, row.stories, row.negative_stories) for row in rows
+    ] == [
+        (now - timedelta(days=30), "yunqiao", "", 1, 1, 1),
+        (now, "other", "", 1, 1, 1),
+        (now, "yunqiao", "", 5, 2, 2),
+        (now, "yunqiao", "w", 2, 1, 1),
+        (now + timedelta(minutes=5), "yunqiao", "", 2, 1, 1),
+    ]
+
+
 @pytest.mark.parametrize(
     "query", [{"limit": 0}, {"limit": -1}, {"limit": 10**9}, {"after": "x"}, {"after": "W10"}, {"after": "é"}]
 )

@@ -69,8 +69,9 @@ def problem(error: Exception, where: str) -> StoreError:
 
 
 def plain(reason: object) -> str:
-    """A reason as a piece of one line."""
-    return " ".join(str(reason).split())[:LONGEST]
+    """A reason as a piece of one line; of a long one both ends, for either may say what is wrong."""
+    text = " ".join(str(reason).split())
+    return text if len(text) <= LONGEST else f"{text[: LONGEST // 2]} … {text[-LONGEST // 2 :]}"
 
 
 def _refusal(error: elasticsearch.ApiError, where: str) -> StoreError:
