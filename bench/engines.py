@@ -44,7 +44,7 @@ RECENT = 600
 """Posts within the tick's hours."""
 BATCH = 2_000
 THREADS = 4
-COMPARED = 20_000
+COMPARED = 4_000
 """Posts of the comparison with ``parallel_bulk``."""
 BRANDS = ("yunqiao", "hengxin", "jinqiao")
 TOPICS = ("withdrawal_difficulty", "data_leak", "violent_collection", "misleading_sales")

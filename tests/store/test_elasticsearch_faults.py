@@ -33,6 +33,7 @@ from store.posts import Judged, Posts, Query, open_posts
 from store.posts.elasticsearch.connection import Cluster, address
 from store.posts.elasticsearch.posts import ElasticPosts
 
+pytestmark = pytest.mark.timeout(900)
 LONG_S = 240.0
 """Longest wait for a server that comes back or a disk that is looked at."""
 
@@ -197,6 +198,7 @@ def refused(call: Callable[[], object], *, permanent: bool, secrets: Sequence[st
     return text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("end", ["stop", "kill"])
 def test_a_server_that_goes_away_and_comes_back_loses_and_doubles_nothing(
     elasticsearch_server: ElasticsearchServer, opened, post, judged, end: str
@@ -279,7 +281,6 @@ def test_a_read_only_index_keeps_posts_in_the_inbox_and_is_found(
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
 def test_a_disk_at_its_flood_stage_stops_the_intake_until_there_is_room(
     elasticsearch_server: ElasticsearchServer, opened, post, judged
 ) -> None:
@@ -290,10 +291,10 @@ def test_a_disk_at_its_flood_stage_stops_the_intake_until_there_is_room(
     full = {f"{disk}.watermark.{stage}": "900tb" for stage in ("low", "high", "flood_stage")}
     full |= {f"{disk}.threshold_enabled": "true", "cluster.info.update.interval": "10s"}
     with client(elasticsearch_server) as admin:
-        admin.cluster.put_settings(persistent=full)
         try:
+            admin.cluster.put_settings(persistent=full)
             deadline = time.monotonic() + LONG_S
-            while time.monotonic() < deadline:
+            while True:
                 one = judged(post(str(len(done))))
                 try:
                     posts.put([one])
@@ -301,16 +302,14 @@ def test_a_disk_at_its_flood_stage_stops_the_intake_until_there_is_room(
                     assert not error.permanent and "只读" in str(error)
                     break
                 done.append(one)
+                assert time.monotonic() < deadline, "the flood stage was never reached"
                 time.sleep(1)
-            else:
-                pytest.fail("the flood stage was never reached")
-        finally:
             # Room again: Elasticsearch takes its block away by itself, once its watermarks are met.
-            admin.cluster.put_settings(
-                persistent={name: "1kb" if "watermark" in name else value for name, value in full.items()}
-            )
-        insist(posts, [one])
-        admin.cluster.put_settings(persistent=dict.fromkeys(full))
+            room = {name: "1kb" for name in full if "watermark" in name}
+            admin.cluster.put_settings(persistent=full | room)
+            insist(posts, [one])
+        finally:
+            admin.cluster.put_settings(persistent=dict.fromkeys(full))
     whole(posts, [*done, one])
 
 
@@ -584,7 +583,6 @@ def test_a_server_that_is_away_is_a_finding_and_not_an_error(proxied: Proxy, ope
     assert [each.ok for each in posts.mend()] == [False]
 
 
-@pytest.mark.timeout(600)
 def test_a_snapshot_brings_everything_back(
     elasticsearch_server: ElasticsearchServer, opened, post, judged, now, prefix: str
 ) -> None:
@@ -616,7 +614,6 @@ def test_a_snapshot_brings_everything_back(
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
 def test_a_server_without_security_serves_too(
     elasticsearch_server: ElasticsearchServer, own_server, tmp_path_factory, post, judged
 ) -> None:
