@@ -11,6 +11,7 @@ from store.ledger import (
     Audit,
     Corrections,
     Incidents,
+    Journal,
     Leases,
     Outbox,
     PlanRuns,
@@ -25,6 +26,7 @@ from store.ledger.corrections import SqlCorrections
 from store.ledger.engine import Handle, sqlite_handle
 from store.ledger.examining import examine, mend
 from store.ledger.incidents import SqlIncidents
+from store.ledger.journal import SqlJournal
 from store.ledger.leases import SqlLeases
 from store.ledger.migrate import migrate
 from store.ledger.outbox import SqlOutbox
@@ -46,6 +48,7 @@ class SqlLedger:
         self.alerts: Alerts = SqlAlerts(handle)
         self.outbox: Outbox = SqlOutbox(handle)
         self.incidents: Incidents = SqlIncidents(handle)
+        self.journal: Journal = SqlJournal(handle)
         self.plan_runs: PlanRuns = SqlPlanRuns(handle)
         self.silences: Silences = SqlSilences(handle)
         self.corrections: Corrections = SqlCorrections(handle)
