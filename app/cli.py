@@ -36,6 +36,8 @@ COMMANDS: dict[str, str] = {
     "train": "train",
     "evaluate": "evaluate",
     "status": "status",
+    "doctor": "doctor",
+    "migrate": "migrate",
     "search": "search",
     "incident": "incident",
     "plan": "plan",

@@ -4,11 +4,20 @@ from __future__ import annotations
 
 from contextlib import suppress
 from typing import TextIO
+from urllib.parse import urlsplit
 
 
 def plain(text: str) -> str:
     """One line of printable text: escape sequences and bidirectional overrides of a hostile post do nothing."""
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())
+
+
+def address(url: str) -> str:
+    """Where an engine is, for people: without user, password and options."""
+    if url.startswith("sqlite:"):
+        return plain(url)
+    parts = urlsplit(url)
+    return plain(f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}")
 
 
 def note(line: str, stream: TextIO) -> None:

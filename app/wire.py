@@ -114,7 +114,10 @@ class App:
         from store.posts import open_posts
 
         given = self.environment
-        return self._open(open_posts(given.posts_url, given.posts_access, segment=self.segmenter.tokens))
+        # The segmenter is made when the first text is cut: what cuts none waits for no configuration.
+        return self._open(
+            open_posts(given.posts_url, given.posts_access, segment=lambda text: self.segmenter.tokens(text))
+        )
 
     @cached_property
     def ledger(self) -> Ledger:

@@ -20,7 +20,7 @@ from pydantic import SecretStr
 
 from config.problems import near
 from config.settings import Access, Environment, Smtp
-from domain.errors import ConfigError
+from domain.errors import ConfigError, UsageError
 
 VARIABLES = {
     "YUJING_HOME": "内置数据库和密钥所在的文件夹；默认 $XDG_DATA_HOME/yujing，或 ~/.local/share/yujing",
@@ -44,9 +44,14 @@ VARIABLES = {
     "YUJING_MAIL_FROM": "发件地址；默认 yujing@localhost",
     "YUJING_SECRET": "作者散列等用的密钥，至少 16 个字符；默认在 $YUJING_HOME/secret 生成一次",
     "YUJING_MODEL": "另一个模型文件夹；默认用在用的模型（yujing train 装上的，否则随附的）",
+    "YUJING_TO_PASSWORD": "yujing migrate 的目标的密码",
+    "YUJING_TO_API_KEY": "yujing migrate 的目标的 API key，代替用户名和密码",
+    "YUJING_TO_CA": "签发 yujing migrate 的目标的证书的 CA（PEM 文件）；默认用系统的",
 }
 """Every variable, and what it is for; the documentation and the checks read this table."""
 
+_SECRET = ("_PASSWORD", "_API_KEY", "_SECRET")
+"""Endings of the names of secrets."""
 _SECURITY = {"smtp": ("none", 25), "smtp+starttls": ("starttls", 587), "smtps": ("tls", 465)}
 _ADDRESS = re.compile(r"[^\s@<>()\[\],;:\\\"]{1,64}@[^\s@<>()\[\],;:\\\"]{1,255}")
 _MAX_BYTES = 64 * 1024
@@ -113,6 +118,30 @@ def config_of(variables: Mapping[str, str]) -> Path:
 def secret_of(variables: Mapping[str, str], name: str) -> SecretStr:
     """One secret by the name of its variable, or its ``_FILE``; empty when not set. Raises ``ConfigError``."""
     return SecretStr(_value(variables, name))
+
+
+def secrets_given(variables: Mapping[str, str]) -> dict[str, Path | None]:
+    """Names of the secrets that are set, with the file that holds each; None: the variable itself holds it.
+
+    Raises ``ConfigError``.
+    """
+    merged = _with_remembered(variables, home_of(variables) / "settings.env")
+    found: dict[str, Path | None] = {}
+    for name in VARIABLES:
+        if name.endswith(_SECRET) and (merged.get(name) or merged.get(f"{name}_FILE")):
+            path = merged.get(f"{name}_FILE")
+            found[name] = Path(path).absolute() if path else None
+    return found
+
+
+def target_of(variables: Mapping[str, str], url: str) -> tuple[str, Access]:
+    """The address that ``yujing migrate`` was given, and what opens it. Raises ``ConfigError``, ``UsageError``."""
+    if _without_password(url, "--to")[1]:
+        raise UsageError(
+            "密码不要写在命令行里：放进 YUJING_TO_PASSWORD，或 YUJING_TO_PASSWORD_FILE 指向的文件"
+        )
+    merged = _with_remembered(variables, home_of(variables) / "settings.env")
+    return url, _access(merged, "YUJING_TO")
 
 
 def _value(variables: Mapping[str, str], name: str) -> str:
@@ -190,16 +219,21 @@ def _engine(variables: Mapping[str, str], prefix: str, default: Path) -> tuple[s
     if "://" not in url:
         raise ConfigError(f"{name} 需要网址形式，例如 sqlite:////var/lib/yujing/{default.name}")
     url, inside = _without_password(url, name)
+    return url, _access(variables, prefix, inside)
+
+
+def _access(variables: Mapping[str, str], prefix: str, inside: str = "") -> Access:
+    """What opens an engine; ``inside``: the password that stood in its address."""
     # Not every engine has each of them; what an engine lacks is no variable and stays empty.
     password, api_key, ca = (
         _value(variables, other) if (other := f"{prefix}_{last}") in VARIABLES else ""
         for last in ("PASSWORD", "API_KEY", "CA")
     )
     if inside and password:
-        raise ConfigError(f"密码在 {name} 和 {prefix}_PASSWORD 里只能写一处")
+        raise ConfigError(f"密码在 {prefix}_URL 和 {prefix}_PASSWORD 里只能写一处")
     if api_key and (inside or password):
         raise ConfigError(f"{prefix}_API_KEY 和密码只能设置一个")
-    return url, Access(
+    return Access(
         password=SecretStr(inside or password),
         api_key=SecretStr(api_key),
         ca=Path(ca).absolute() if ca else None,

@@ -60,7 +60,7 @@ class MailChannel:
                 server.quit()
 
     def check(self) -> None:
-        """Connect and log in without sending. Raises ``ChannelDown``."""
+        """Connect, greet, encrypt and log in, without sending. Raises ``ChannelDown``."""
         with closing(self._open()) as server, suppress(OSError, smtplib.SMTPException):
             server.quit()
 
@@ -71,6 +71,7 @@ class MailChannel:
             server = self._connect()
             if self._security == "starttls":
                 server.starttls(context=self._tls)
+            server.ehlo_or_helo_if_needed()
             if self._user:
                 server.login(self._user, self._password)
         except (OSError, smtplib.SMTPException, ValueError) as error:
