@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from app import surroundings
 from app.clock import wall
 from app.wire import mail_channel
+from config.environment import config_of
 from config.settings import Smtp
 from domain.errors import ConfigError, YujingError
 from domain.local_time import spoken
@@ -67,6 +68,7 @@ def parts(
             subject="变量", ok=False, text=str(error), remedy="先改好它：数据库、模型和发信还没有检查"
         )
         yield Part(name="环境", look=lambda: [found])
+        yield Part(name="配置", look=lambda: _configuration(config_of(variables), variables))
     else:
         yield from _installed(app, variables, secrets)
     yield Part(name="时钟", look=lambda: surroundings.clock(wall()))

@@ -12,13 +12,13 @@ from __future__ import annotations
 
 import fcntl
 import json
-import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from app.whole_files import sync, write_whole
 from config.environment import home_of
 from domain.errors import ConfigError, ModelError
 from nlp.bundle import named, shipped
@@ -87,14 +87,14 @@ class Models:
             shutil.rmtree(made)
         else:
             for path in (*made.iterdir(), made):
-                _sync(path)
+                sync(path)
             made.rename(place)
-            _sync(self._folder)
+            sync(self._folder)
         return name
 
     def switch(self, lines: tuple[str, ...]) -> None:
         """Make the last of these the model in use: all or nothing."""
-        _replace(self._folder / "current", "".join(f"{line}\n" for line in lines))
+        write_whole(self._folder / "current", "".join(f"{line}\n" for line in lines))
 
     # ------------------------------------------------------------------- who may look, who may switch
 
@@ -150,7 +150,7 @@ class Models:
 
     def decide(self, pending: Pending) -> None:
         """From here on the switch is finished by whoever comes next."""
-        _replace(self._folder / "switching", json.dumps(asdict(pending), ensure_ascii=False))
+        write_whole(self._folder / "switching", json.dumps(asdict(pending), ensure_ascii=False))
 
     def settled(self) -> None:
         """The decided switch is done."""
@@ -169,22 +169,3 @@ def chosen(given: Path | None, variables: Mapping[str, str]) -> Path:
     except ConfigError:  # without a home nothing can have been installed in it
         return given or shipped()
     return Models(home, given=given).in_use()
-
-
-def _replace(path: Path, text: str) -> None:
-    """Write a small file whole or not at all, so that it survives a power cut."""
-    part = path.with_name(f".{path.name}.{os.getpid()}")
-    with part.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
-    _sync(path.parent)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

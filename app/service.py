@@ -12,6 +12,7 @@ from app.clock import VARIABLE
 from app.wire import App
 from config.settings import Source
 from monitor.scheduler import Job, run_process
+from store.posts import Posts
 
 NOTIFY_S = 15.0
 """Seconds between two looks for alerts that nobody has handled."""
@@ -93,16 +94,15 @@ def mirror_jobs(app: App) -> list[Job]:
 def retention_job(app: App) -> Job:
     """Delete raw text that is too old, except the evidence of incidents that are still open."""
 
-    def run() -> None:
-        held = [
-            alert
-            for incident in app.ledger.incidents.find()
-            if incident.status.open
-            for alert in incident.alerts
-        ]
-        found = (app.ledger.alerts.get(id_) for id_ in held)
-        evidence = [post for alert in found if alert for post in alert.posts]
-        before = app.clock.now() - timedelta(days=app.settings.service.retention_days)
-        app.posts.forget(before=before, keep=evidence)
+    return Job(name="retention", run=lambda: forget_old(app, app.posts), cron=app.settings.service.retention)
 
-    return Job(name="retention", run=run, cron=app.settings.service.retention)
+
+def forget_old(app: App, posts: Posts) -> int:
+    """Delete what is too old from a store; returns how many."""
+    held = [
+        alert for incident in app.ledger.incidents.find() if incident.status.open for alert in incident.alerts
+    ]
+    found = (app.ledger.alerts.get(id_) for id_ in held)
+    evidence = [post for alert in found if alert for post in alert.posts]
+    before = app.clock.now() - timedelta(days=app.settings.service.retention_days)
+    return posts.forget(before=before, keep=evidence)

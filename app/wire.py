@@ -108,16 +108,17 @@ class App:
         names = [name for b in self.settings.brands for name in (b.name, *b.aliases, *b.products)]
         return Segmenter([*names, *(word for topic in self.settings.topics for word in topic.words)])
 
+    def cut(self, text: str) -> list[str]:
+        """The words of a text; a store that cuts none waits for no configuration."""
+        return self.segmenter.tokens(text)
+
     @cached_property
     def posts(self) -> Posts:
         """The judged posts."""
         from store.posts import open_posts
 
         given = self.environment
-        # The segmenter is made when the first text is cut: what cuts none waits for no configuration.
-        return self._open(
-            open_posts(given.posts_url, given.posts_access, segment=lambda text: self.segmenter.tokens(text))
-        )
+        return self._open(open_posts(given.posts_url, given.posts_access, segment=self.cut))
 
     @cached_property
     def ledger(self) -> Ledger:

@@ -3,85 +3,125 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from app.printing import plain
+from app.printing import address, plain
 from domain.alert import Level
-from domain.errors import ModelError
+from domain.errors import ConfigError, ModelError, StoreError
 from domain.local_time import iso, spoken
 
 if TYPE_CHECKING:
     from app.wire import App
 
 EXAMPLE = "例：yujing status --json"
+STORES = {"inbox": "收件箱", "posts": "帖子库", "ledger": "台账"}
+Answer = TypeVar("Answer")
 
 
 def command(
     ctx: typer.Context,
     as_json: Annotated[bool, typer.Option("--json", help="一个 JSON 对象")] = False,
 ) -> None:
-    """数据源、队列、最近预警与投递的状态。"""
+    """数据源、队列、最近预警与投递的状态，以及各存储在哪里；有存储打不开时退出 1，其余照常显示。"""
     app = ctx.obj()
     state = collect(app)
     if as_json:
         print(json.dumps(state, ensure_ascii=False))
     else:
         _show(state, {known.id: known.name for known in (*app.settings.brands, *app.settings.sources)})
+    if any(engine["error"] for engine in state["engines"].values()):
+        raise typer.Exit(1)
+
+
+class _Stores:
+    """Asks the stores; one that refused is not asked again, and what it would have told is None."""
+
+    def __init__(self) -> None:
+        self.refused: dict[str, str] = {}
+
+    def ask(self, store: str, question: Callable[[], Answer]) -> Answer | None:
+        """The answer, or None when the store (now or before) could not be asked."""
+        if store in self.refused:
+            return None
+        try:
+            return question()
+        except (StoreError, ConfigError) as error:
+            self.refused[store] = str(error)
+            return None
+
+    def engine(self, store: str, url: str) -> dict[str, str]:
+        """Which engine a store is, where, and what it says when it cannot be used."""
+        return {
+            "kind": plain(url.partition(":")[0]),
+            "at": address(url),
+            "error": self.refused.get(store, ""),
+        }
 
 
 def collect(app: App) -> dict[str, Any]:
-    """Everything that the command shows, as JSON values."""
-    now = app.clock.now()
-    depth = app.inbox.depth(now=now)
-    return {
+    """Everything that the command shows, as JSON values; None is what a store could not tell."""
+    now, stores, given = app.clock.now(), _Stores(), app.environment
+    assert app.settings  # a configuration that cannot be read is no store's fault
+    state = {
         "at": iso(now),
-        "sources": _sources(app, now),
-        "inbox": {
-            "waiting": depth.waiting,
-            "leased": depth.leased,
-            "dead": depth.dead,
-            "oldest": iso(depth.oldest) if depth.oldest else None,
-        },
-        "leader": _leader(app),
-        "posts": app.posts.size(),
-        "model": _model(app),
-        "alerts": [
-            {
-                "id": alert.id,
-                "at": iso(alert.at),
-                "level": alert.level.id,
-                "brand": alert.brand,
-                "topics": list(alert.topics),
-                "state": alert.state.value,
-                "source": alert.source,
-                "explanation": alert.explanation,
-            }
-            for alert in app.ledger.alerts.find(limit=5)
-        ],
-        "outbox": {
-            state: len(app.ledger.outbox.find(state=state, limit=10_000)) for state in ("waiting", "failed")
-        },
-        "delivery": _delivery(app),
-        "incidents_open": [i.id for i in app.ledger.incidents.find() if i.status.open],
+        "sources": _sources(app, stores, now),
+        "inbox": stores.ask("inbox", lambda: _inbox(app, now)),
+        "posts": stores.ask("posts", lambda: app.posts.size()),
+        "model": _model(app, stores),
+        "alerts": stores.ask("ledger", lambda: _alerts(app)),
+        "outbox": stores.ask("ledger", lambda: _outbox(app)),
+        "delivery": stores.ask("ledger", lambda: _delivery(app)),
+        "incidents_open": stores.ask(
+            "ledger", lambda: [i.id for i in app.ledger.incidents.find() if i.status.open]
+        ),
+    }
+    return state | {
+        "engines": {
+            "inbox": stores.engine("inbox", given.inbox_url),
+            "posts": stores.engine("posts", given.posts_url),
+            "ledger": stores.engine("ledger", given.ledger_url),
+        }
     }
 
 
-def _leader(app: App) -> dict[str, Any] | None:
-    """Which process runs the jobs, and since when; None when none does."""
-    from store.ledger import SCHEDULER
+def _inbox(app: App, now: datetime) -> dict[str, Any]:
+    depth = app.inbox.depth(now=now)
+    return {
+        "waiting": depth.waiting,
+        "leased": depth.leased,
+        "dead": depth.dead,
+        "oldest": iso(depth.oldest) if depth.oldest else None,
+    }
 
-    lease = app.ledger.leases.get(SCHEDULER)
-    return {"holder": lease.holder, "since": iso(lease.since)} if lease else None
+
+def _alerts(app: App) -> list[dict[str, Any]]:
+    return [
+        {
+            "id": alert.id,
+            "at": iso(alert.at),
+            "level": alert.level.id,
+            "brand": alert.brand,
+            "topics": list(alert.topics),
+            "state": alert.state.value,
+            "source": alert.source,
+            "explanation": alert.explanation,
+        }
+        for alert in app.ledger.alerts.find(limit=5)
+    ]
 
 
-def _model(app: App) -> dict[str, Any]:
+def _outbox(app: App) -> dict[str, int]:
+    return {state: len(app.ledger.outbox.find(state=state, limit=10_000)) for state in ("waiting", "failed")}
+
+
+def _model(app: App, stores: _Stores) -> dict[str, Any]:
     """Which model is in use, and where it came from; says so when it is not what it should be."""
     from app.models import SHIPPED
     from nlp.bundle import named
@@ -94,7 +134,7 @@ def _model(app: App) -> dict[str, Any]:
             "origin": origin,
             "before": list(lines[:-1]),
             "switching": app.models.pending() is not None,
-            "corrections": len(app.ledger.corrections.all()),
+            "corrections": stores.ask("ledger", lambda: len(app.ledger.corrections.all())),
         }
     except ModelError as error:
         return {"error": str(error)}
@@ -117,23 +157,22 @@ def _delivery(app: App) -> dict[str, Any]:
     }
 
 
-def _sources(app: App, now: datetime) -> list[dict[str, Any]]:
-    last, seeing, stored = (
-        app.ledger.source_runs.last(),
-        app.ledger.source_runs.last_seeing(),
-        app.posts.sources(),
-    )
+def _sources(app: App, stores: _Stores, now: datetime) -> list[dict[str, Any]]:
+    runs = stores.ask("ledger", lambda: (app.ledger.source_runs.last(), app.ledger.source_runs.last_seeing()))
+    stored = stores.ask("posts", lambda: app.posts.sources())
+    last, seeing = runs or ({}, {})
     rows = []
     for source in app.settings.sources:
         run, seen = last.get(source.id), seeing.get(source.id)
         blind = source.enabled and (seen is None or now - seen > timedelta(minutes=source.blind_after_min))
+        never = "不知道" if runs is None else "未抓取" if source.enabled else "未启用"
         rows.append(
             {
                 "id": source.id,
                 "name": source.name,
                 "enabled": source.enabled,
                 "outcome": run.outcome.value if run else None,
-                "word": run.outcome.word if run else ("未抓取" if source.enabled else "未启用"),
+                "word": run.outcome.word if run else never,
                 "at": iso(run.ended_at) if run else None,
                 "detail": run.detail if run else "",
                 "found": run.found if run else 0,
@@ -142,7 +181,7 @@ def _sources(app: App, now: datetime) -> list[dict[str, Any]]:
                 "rejected": run.rejected if run else 0,
                 "last_seeing": iso(seen) if seen else None,
                 "blind": blind,
-                "posts": stored.get(source.id, 0),
+                "posts": None if stored is None else stored.get(source.id, 0),
             }
         )
     return rows
@@ -156,20 +195,32 @@ def _show(state: dict[str, Any], names: Mapping[str, str]) -> None:
     for row in state["sources"]:
         word = f"{row['word']} ⚠ 失明" if row["blind"] else row["word"]
         when = spoken(datetime.fromisoformat(row["at"])) if row["at"] else "—"
-        counts = [str(row[key]) for key in ("found", "new", "refreshed", "rejected", "posts")]
+        counts = [
+            "—" if row[key] is None else str(row[key])
+            for key in ("found", "new", "refreshed", "rejected", "posts")
+        ]
         table.add_row(Text(plain(row["name"])), word, when, *counts, Text(plain(row["detail"])))
     console.print(table)
+    for store, engine in state["engines"].items():
+        where = f"{STORES[store]}在 {engine['at']}"
+        console.print(
+            where + (f" ⚠ 打不开：{plain(engine['error'])}" if engine["error"] else ""), markup=False
+        )
     inbox = state["inbox"]
-    oldest = f"，最早 {spoken(datetime.fromisoformat(inbox['oldest']))}" if inbox["oldest"] else ""
-    console.print(
-        f"收件箱：待处理 {inbox['waiting']}，处理中 {inbox['leased']}，死信 {inbox['dead']}{oldest}",
-        markup=False,
-    )
-    leader = state["leader"]
-    since = f"，{spoken(datetime.fromisoformat(leader['since']))}起" if leader else ""
-    console.print(f"调度：{plain(leader['holder']) if leader else '没有进程在主持'}{since}", markup=False)
-    console.print(f"已入库：{state['posts']} 条", markup=False)
+    if inbox is not None:
+        oldest = f"，最早 {spoken(datetime.fromisoformat(inbox['oldest']))}" if inbox["oldest"] else ""
+        console.print(
+            f"收件箱：待处理 {inbox['waiting']}，处理中 {inbox['leased']}，死信 {inbox['dead']}{oldest}",
+            markup=False,
+        )
+    if state["posts"] is not None:
+        console.print(f"已入库：{state['posts']} 条", markup=False)
     console.print(f"模型：{_model_words(state['model'])}", markup=False)
+    if not state["engines"]["ledger"]["error"]:
+        _show_ledger(console, state, names)
+
+
+def _show_ledger(console: Console, state: dict[str, Any], names: Mapping[str, str]) -> None:
     console.print(
         f"发件箱：待发 {state['outbox']['waiting']}，失败 {state['outbox']['failed']}", markup=False
     )
@@ -193,5 +244,7 @@ _ORIGINS = {"shipped": "出厂", "trained": "用自己的标注训练过", "YUJI
 def _model_words(model: dict[str, Any]) -> str:
     if "error" in model:
         return f"⚠ {plain(model['error'])}"
-    words = f"{plain(model['name'])}（{_ORIGINS[model['origin']]}），人工标注 {model['corrections']} 条"
+    words = f"{plain(model['name'])}（{_ORIGINS[model['origin']]}）"
+    if model["corrections"] is not None:
+        words += f"，人工标注 {model['corrections']} 条"
     return words + ("；切换还没有完成，下一次检测会接着做" if model["switching"] else "")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import sys
 import time
+from pathlib import Path
 from typing import IO
 
 import typer
@@ -30,6 +31,18 @@ def command(ctx: typer.Context) -> None:
             clock=time.monotonic,
             say=lambda line: note(line, sys.stdout),
         ).run(stop)
+
+
+def running(home: Path) -> bool:
+    """Whether a ``yujing up`` of this home runs on this machine."""
+    try:
+        with (home / "up.lock").open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False
 
 
 def _alone(lock: IO[str]) -> None:
