@@ -43,15 +43,16 @@ def command(
 class _Stores:
     """Asks the stores; one that refused is not asked again, and what it would have told is None."""
 
-    def __init__(self) -> None:
+    def __init__(self, app: App) -> None:
+        self._app = app
         self.refused: dict[str, str] = {}
 
-    def ask(self, store: str, question: Callable[[], Answer]) -> Answer | None:
+    def ask(self, store: str, question: Callable[[App], Answer]) -> Answer | None:
         """The answer, or None when the store (now or before) could not be asked."""
         if store in self.refused:
             return None
         try:
-            return question()
+            return question(self._app)
         except (StoreError, ConfigError) as error:
             self.refused[store] = str(error)
             return None
@@ -67,19 +68,19 @@ class _Stores:
 
 def collect(app: App) -> dict[str, Any]:
     """Everything that the command shows, as JSON values; None is what a store could not tell."""
-    now, stores, given = app.clock.now(), _Stores(), app.environment
+    now, stores, given = app.clock.now(), _Stores(app), app.environment
     assert app.settings  # a configuration that cannot be read is no store's fault
     state = {
         "at": iso(now),
         "sources": _sources(app, stores, now),
-        "inbox": stores.ask("inbox", lambda: _inbox(app, now)),
-        "posts": stores.ask("posts", lambda: app.posts.size()),
+        "inbox": stores.ask("inbox", lambda app: _inbox(app, now)),
+        "posts": stores.ask("posts", lambda app: app.posts.size()),
         "model": _model(app, stores),
-        "alerts": stores.ask("ledger", lambda: _alerts(app)),
-        "outbox": stores.ask("ledger", lambda: _outbox(app)),
-        "delivery": stores.ask("ledger", lambda: _delivery(app)),
+        "alerts": stores.ask("ledger", _alerts),
+        "outbox": stores.ask("ledger", _outbox),
+        "delivery": stores.ask("ledger", _delivery),
         "incidents_open": stores.ask(
-            "ledger", lambda: [i.id for i in app.ledger.incidents.find() if i.status.open]
+            "ledger", lambda app: [i.id for i in app.ledger.incidents.find() if i.status.open]
         ),
     }
     return state | {
@@ -134,7 +135,7 @@ def _model(app: App, stores: _Stores) -> dict[str, Any]:
             "origin": origin,
             "before": list(lines[:-1]),
             "switching": app.models.pending() is not None,
-            "corrections": stores.ask("ledger", lambda: len(app.ledger.corrections.all())),
+            "corrections": stores.ask("ledger", lambda app: len(app.ledger.corrections.all())),
         }
     except ModelError as error:
         return {"error": str(error)}
@@ -158,14 +159,16 @@ def _delivery(app: App) -> dict[str, Any]:
 
 
 def _sources(app: App, stores: _Stores, now: datetime) -> list[dict[str, Any]]:
-    runs = stores.ask("ledger", lambda: (app.ledger.source_runs.last(), app.ledger.source_runs.last_seeing()))
-    stored = stores.ask("posts", lambda: app.posts.sources())
+    runs = stores.ask(
+        "ledger", lambda app: (app.ledger.source_runs.last(), app.ledger.source_runs.last_seeing())
+    )
+    stored = stores.ask("posts", lambda app: app.posts.sources())
     last, seeing = runs or ({}, {})
     rows = []
     for source in app.settings.sources:
         run, seen = last.get(source.id), seeing.get(source.id)
         blind = source.enabled and (seen is None or now - seen > timedelta(minutes=source.blind_after_min))
-        never = "不知道" if runs is None else "未抓取" if source.enabled else "未启用"
+        never = "未启用" if not source.enabled else "不知道" if runs is None else "未抓取"
         rows.append(
             {
                 "id": source.id,
