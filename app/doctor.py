@@ -44,7 +44,7 @@ class Part:
 
     def _guarded(self, call: Callable[[], Iterable[Finding]]) -> list[Finding]:
         try:
-            return [replace(each, subject=f"{self.name}·{each.subject}") for each in call()]
+            return [replace(each, subject=self._named(each.subject)) for each in call()]
         except YujingError as error:
             return [Finding(subject=self.name, ok=False, text=str(error), remedy=self.remedy)]
         except Exception as error:
@@ -52,6 +52,9 @@ class Part:
             # a secret.
             text = f"检查时程序出错（{type(error).__name__}）"
             return [Finding(subject=self.name, ok=False, text=text, remedy="请把这一行报告给开发者")]
+
+    def _named(self, subject: str) -> str:
+        return subject if subject.startswith(self.name) else f"{self.name}·{subject}"
 
 
 def parts(

@@ -94,7 +94,10 @@ def mirror_jobs(app: App) -> list[Job]:
 def retention_job(app: App) -> Job:
     """Delete raw text that is too old, except the evidence of incidents that are still open."""
 
-    return Job(name="retention", run=lambda: forget_old(app, app.posts), cron=app.settings.service.retention)
+    def run() -> None:
+        forget_old(app, app.posts)
+
+    return Job(name="retention", run=run, cron=app.settings.service.retention)
 
 
 def forget_old(app: App, posts: Posts) -> int:

@@ -136,7 +136,7 @@ def secrets_given(variables: Mapping[str, str]) -> dict[str, Path | None]:
 
 def target_of(variables: Mapping[str, str], url: str) -> tuple[str, Access]:
     """The address that ``yujing migrate`` was given, and what opens it. Raises ``ConfigError``, ``UsageError``."""
-    if _without_password(url, "--to")[1]:
+    if _without_password(url, "--to")[1] or re.search(r"[?&][^=&]*pass[^=&]*=", url, re.I):
         raise UsageError(
             "密码不要写在命令行里：放进 YUJING_TO_PASSWORD，或 YUJING_TO_PASSWORD_FILE 指向的文件"
         )
