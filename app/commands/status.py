@@ -74,6 +74,7 @@ def collect(app: App) -> dict[str, Any]:
         "at": iso(now),
         "sources": _sources(app, stores, now),
         "inbox": stores.ask("inbox", lambda app: _inbox(app, now)),
+        "leader": stores.ask("ledger", _leader),
         "posts": stores.ask("posts", lambda app: app.posts.size()),
         "model": _model(app, stores),
         "alerts": stores.ask("ledger", _alerts),
@@ -100,6 +101,14 @@ def _inbox(app: App, now: datetime) -> dict[str, Any]:
         "dead": depth.dead,
         "oldest": iso(depth.oldest) if depth.oldest else None,
     }
+
+
+def _leader(app: App) -> dict[str, Any] | None:
+    """Which process runs the jobs, and since when; None when none does."""
+    from store.ledger import SCHEDULER
+
+    lease = app.ledger.leases.get(SCHEDULER)
+    return {"holder": lease.holder, "since": iso(lease.since)} if lease else None
 
 
 def _alerts(app: App) -> list[dict[str, Any]]:
@@ -224,6 +233,9 @@ def _show(state: dict[str, Any], names: Mapping[str, str]) -> None:
 
 
 def _show_ledger(console: Console, state: dict[str, Any], names: Mapping[str, str]) -> None:
+    leader = state["leader"]
+    since = f"，{spoken(datetime.fromisoformat(leader['since']))}起" if leader else ""
+    console.print(f"调度：{plain(leader['holder']) if leader else '没有进程在主持'}{since}", markup=False)
     console.print(
         f"发件箱：待发 {state['outbox']['waiting']}，失败 {state['outbox']['failed']}", markup=False
     )
