@@ -6,7 +6,7 @@ import fcntl
 import os
 import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -17,11 +17,13 @@ from app.commands.up import running
 from app.printing import address, plain
 from config.environment import secrets_given, target_of
 from config.settings import Access
-from domain.errors import StoreError, UsageError
+from domain.errors import InputError, StoreError, UsageError
 
 if TYPE_CHECKING:
     from app.moving import Pass, Say
     from app.wire import App
+    from store.ledger import Ledger
+    from store.ledger.copying import Copied
 
 commands = typer.Typer(
     add_completion=False,
@@ -59,14 +61,70 @@ def posts(ctx: typer.Context, to: To, verify_only: VerifyOnly = False) -> None:
     if verify_only:
         _tell_differences(last)
         return
-    print(f"帖子：这次写了 {written} 条，目标 {plain(address(url))}")
+    print(f"帖子：这次写了 {written} 条，目标 {address(url)}")
     if not last.same:
         print(
             f"服务还在写：最后一遍又有 {last.missing + last.different} 条不同。停下服务后再运行一次，就能核对到一致"
         )
     else:
         print(f"逐条核对一致：两边各 {last.posts} 条，摘要 {last.digests[0][:16]}")
-    _tell_next("YUJING_POSTS", url, access, app, again="yujing migrate posts --to " + shlex.quote(to))
+    _tell_next("YUJING_POSTS", url, access, app.home, list(_until_complete(app, to)))
+
+
+def _until_complete(app: App, to: str) -> Iterator[str]:
+    """What is left to do before the target holds everything."""
+    depth = app.inbox.depth(now=app.clock.now())
+    waiting = depth.waiting + depth.leased
+    if running(app.home):
+        yield "停下服务（yujing up 的进程，SIGTERM）"
+    if waiting:
+        yield (
+            f"收件箱不搬，里面还有 {waiting} 条：停下抓取，运行 yujing work --once 直到 yujing status 显示待处理 0"
+        )
+    if running(app.home) or waiting:
+        yield f"再运行一次 yujing migrate posts --to {shlex.quote(to)}"
+
+
+@commands.command(
+    "ledger", epilog="例：yujing migrate ledger --to postgresql+psycopg://yujing@db.example:5432/yujing"
+)
+def ledger(ctx: typer.Context, to: To, verify_only: VerifyOnly = False) -> None:
+    """复制台账；先停下所有 yujing 进程。"""
+    from store.ledger import open_ledger
+    from store.ledger.copying import compare
+
+    app: App = ctx.obj()
+    url, access = _target(app.environment.ledger_url, to)
+    if running(app.home) and not verify_only:
+        raise InputError("服务正在运行：先停下 yujing up 和其他 yujing 进程，台账不能边写边搬")
+    with _alone(app.home), closing(open_ledger(url, access)) as target, _bars() as say:
+        if verify_only:
+            same, differing = compare(app.ledger, target, say=say)
+        else:
+            same, differing = _copied(app.ledger, target, say), []
+    if differing:
+        raise StoreError(f"两边不一致：{'、'.join(differing)}")
+    for table in same:
+        print(f"{table.table}：{table.rows} 行，摘要 {table.digest[:16]}")
+    print(f"逐表核对一致：{len(same)} 张表，{sum(table.rows for table in same)} 行，目标 {address(url)}")
+    if not verify_only:
+        _tell_next("YUJING_LEDGER", url, access, app.home, ())
+
+
+def _copied(source: Ledger, target: Ledger, say: Say) -> list[Copied]:
+    """Copy, or find that it was copied before. Raises ``InputError``, ``StoreError``."""
+    from store.ledger import SCHEDULER
+    from store.ledger.copying import compare, copy
+
+    try:
+        return copy(source, target, say=say)
+    except InputError:
+        # A copy that is done leaves no mark: the target is refused for what it holds, unless that is the same.
+        in_use = source.leases.get(SCHEDULER) or target.leases.get(SCHEDULER)
+        same, differing = ([], [""]) if in_use else compare(source, target, say=say)
+        if differing:
+            raise
+        return same
 
 
 def _tell_differences(seen: Pass) -> None:
@@ -130,9 +188,9 @@ def _bars() -> Iterator[Say]:
         )
 
 
-def _tell_next(prefix: str, url: str, access: Access, app: App, *, again: str) -> None:
-    """The settings that put the target to use, and the steps until then."""
-    print(f"\n写进 {app.home / 'settings.env'}（或环境变量），密码不写在地址里：")
+def _tell_next(prefix: str, url: str, access: Access, home: Path, before: Sequence[str]) -> None:
+    """The settings that put the target to use, and the steps; ``before``: those until the copy is complete."""
+    print(f"\n写进 {home / 'settings.env'}（或环境变量），密码不写在地址里：")
     print(f"  {prefix}_URL={shlex.quote(url)}")
     files = secrets_given(os.environ)
     for ending, secret in (("PASSWORD", access.password), ("API_KEY", access.api_key)):
@@ -142,17 +200,6 @@ def _tell_next(prefix: str, url: str, access: Access, app: App, *, again: str) -
     if access.ca:
         print(f"  {prefix}_CA={shlex.quote(str(access.ca))}")
     print("\n接着：")
-    depth = app.inbox.depth(now=app.clock.now())
-    waiting = depth.waiting + depth.leased
-    steps = []
-    if running(app.home):
-        steps.append("停下服务（yujing up 的进程，SIGTERM）")
-    if waiting:
-        steps.append(
-            f"收件箱不搬，里面还有 {waiting} 条：停下抓取，运行 yujing work --once 直到 yujing status 显示待处理 0"
-        )
-    if steps:
-        steps.append(f"再运行一次 {again}")
-    steps += ["写好上面的设置", "运行 yujing doctor --fix", "启动服务（yujing up）"]
+    steps = [*before, "写好上面的设置", "运行 yujing doctor --fix", "启动服务（yujing up）"]
     for number, step in enumerate(steps, start=1):
         print(f"  {number}. {plain(step)}")

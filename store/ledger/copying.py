@@ -73,6 +73,13 @@ def copy(source: Ledger, target: Ledger, *, say: Say = lambda *_: None) -> list[
     return [same for _, same in found if same is not None]
 
 
+def compare(source: Ledger, target: Ledger, *, say: Say = lambda *_: None) -> tuple[list[Copied], list[str]]:
+    """The tables that are the same in both, and the names of those that are not; nothing is written."""
+    origin, goal = _handle(source), _handle(target)
+    found = [_compared(origin, goal, table, say) for table in _tables()]
+    return [same for _, same in found if same is not None], [name for name, same in found if same is None]
+
+
 def _handle(ledger: Ledger) -> Handle:
     if not isinstance(ledger, SqlLedger):
         raise TypeError(f"{type(ledger).__name__} is no SQL ledger")
