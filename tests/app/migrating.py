@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
 import app.moving
 from app.moving import Mover, Notebook
+from config.environment import secret_of
+from config.settings import Access
 from store.posts import open_posts
 
 
@@ -14,7 +17,8 @@ def main(home: str, source: str, target: str) -> None:
     """Copy in small steps."""
     app.moving.BATCH = 20
     notebook = Notebook(Path(home), source=source, target=target)
-    ours, theirs = (open_posts(url, segment=str.split) for url in (source, target))
+    access = Access(password=secret_of(os.environ, "YUJING_TO_PASSWORD"))
+    ours, theirs = (open_posts(url, access, segment=str.split) for url in (source, target))
 
     def say(what: str, done: int, total: int) -> None:
         print(what, done, total, flush=True)
