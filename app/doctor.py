@@ -18,6 +18,7 @@ from domain.local_time import spoken
 from store.findings import Examined, Finding
 
 if TYPE_CHECKING:
+    from app.mirror import Mirror
     from app.wire import App
 
 TRIED = "在平台提现三天了还不到账，客服电话也打不通"
@@ -91,6 +92,13 @@ def _installed(app: App, variables: Mapping[str, str], secrets: Mapping[str, Pat
     )
     for name, variable, opened in stores:
         yield _store(name, variable, opened)
+    if not given.posts_url.startswith("sqlite:"):
+        yield Part(
+            name="Kibana 副本",
+            look=lambda: _mirror(app).examine(app.clock.now()),
+            mend=lambda: _mirror(app).mend(),
+            remedy="先让帖子库和台账可用",
+        )
     yield Part(name="数据源", look=lambda: _sources(app), remedy="先让配置和台账可用")
     yield Part(
         name="发信",
@@ -106,6 +114,11 @@ def _store(name: str, variable: str, opened: Callable[[], Examined]) -> Part:
         mend=lambda: opened().mend(),
         remedy=f"核对 {variable}_URL，让它可用后再检查",
     )
+
+
+def _mirror(app: App) -> Mirror:
+    assert app.mirror is not None  # posts are on an engine
+    return app.mirror
 
 
 def _configuration(folder: Path, variables: Mapping[str, str]) -> Iterator[Finding]:

@@ -75,6 +75,7 @@ def collect(app: App) -> dict[str, Any]:
         "sources": _sources(app, stores, now),
         "inbox": stores.ask("inbox", lambda app: _inbox(app, now)),
         "leader": stores.ask("ledger", _leader),
+        "mirror": stores.ask("ledger", _mirror),
         "posts": stores.ask("posts", lambda app: app.posts.size()),
         "model": _model(app, stores),
         "alerts": stores.ask("ledger", _alerts),
@@ -109,6 +110,20 @@ def _leader(app: App) -> dict[str, Any] | None:
 
     lease = app.ledger.leases.get(SCHEDULER)
     return {"holder": lease.holder, "since": iso(lease.since)} if lease else None
+
+
+def _mirror(app: App) -> dict[str, Any] | None:
+    """How the copy of events for Kibana does; None when there has been none."""
+    from app.mirror import STATE, STATUS
+
+    said = app.ledger.states.load(STATE).get(STATUS)
+    if said is None:
+        return None
+    return {
+        "last_success": _time(said.get("last_success")),
+        "error": str(said.get("error", "")),
+        "error_since": _time(said.get("error_since")),
+    }
 
 
 def _alerts(app: App) -> list[dict[str, Any]]:
@@ -154,17 +169,19 @@ def _delivery(app: App) -> dict[str, Any]:
     """How each channel does: when it took a message last, and what it says since when if it takes none."""
     from alerts.outbox import STATE
 
-    def time(value: object) -> str | None:
-        return iso(datetime.fromisoformat(str(value))) if value else None
-
     return {
         channel: {
-            "last_sent": time(said.get("last_sent")),
+            "last_sent": _time(said.get("last_sent")),
             "error": str(said.get("error", "")),
-            "error_since": time(said.get("error_since")),
+            "error_since": _time(said.get("error_since")),
         }
         for channel, said in app.ledger.states.load(STATE).items()
     }
+
+
+def _time(value: object) -> str | None:
+    """A time of a state document."""
+    return iso(datetime.fromisoformat(str(value))) if value else None
 
 
 def _sources(app: App, stores: _Stores, now: datetime) -> list[dict[str, Any]]:
@@ -236,6 +253,11 @@ def _show_ledger(console: Console, state: dict[str, Any], names: Mapping[str, st
     leader = state["leader"]
     since = f"，{spoken(datetime.fromisoformat(leader['since']))}起" if leader else ""
     console.print(f"调度：{plain(leader['holder']) if leader else '没有进程在主持'}{since}", markup=False)
+    mirror = state["mirror"]
+    if mirror is not None:
+        reached = spoken(datetime.fromisoformat(mirror["last_success"])) if mirror["last_success"] else "从未"
+        error = f" ⚠ 此后不通：{plain(mirror['error'])}" if mirror["error"] else ""
+        console.print(f"Kibana 副本：最近成功 {reached}{error}", markup=False, soft_wrap=True)
     console.print(
         f"发件箱：待发 {state['outbox']['waiting']}，失败 {state['outbox']['failed']}", markup=False
     )
