@@ -231,10 +231,8 @@ def _show(state: dict[str, Any], names: Mapping[str, str]) -> None:
         table.add_row(Text(plain(row["name"])), word, when, *counts, Text(plain(row["detail"])))
     console.print(table)
     for store, engine in state["engines"].items():
-        where = f"{STORES[store]}在 {engine['at']}"
-        console.print(
-            where + (f" ⚠ 打不开：{plain(engine['error'])}" if engine["error"] else ""), markup=False
-        )
+        error = f" ⚠ 打不开：{plain(engine['error'])}" if engine["error"] else ""
+        console.print(f"{STORES[store]}在 {engine['at']}{error}", markup=False, soft_wrap=True)
     inbox = state["inbox"]
     if inbox is not None:
         oldest = f"，最早 {spoken(datetime.fromisoformat(inbox['oldest']))}" if inbox["oldest"] else ""

@@ -8,8 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from config.environment import config_of, home_of, read_environment, secret_of, shipped
-from domain.errors import ConfigError
+from config.environment import (
+    config_of,
+    home_of,
+    read_environment,
+    secret_of,
+    secrets_given,
+    shipped,
+    target_of,
+)
+from domain.errors import ConfigError, UsageError
 
 
 @pytest.fixture
@@ -219,3 +227,39 @@ def test_a_doubtful_access_is_refused_without_its_secret(tmp_path: Path, given: 
         read_environment({"YUJING_HOME": str(tmp_path), **given})
     assert "s3cret" not in str(refused.value)
     assert refused.value.__cause__ is None
+
+
+def test_secrets_that_are_given_and_where(base, tmp_path: Path) -> None:
+    (tmp_path / "yj").mkdir()
+    (tmp_path / "yj" / "settings.env").write_text(f"YUJING_LEDGER_PASSWORD_FILE={tmp_path}/ledger\n")
+    given = {**base, "YUJING_POSTS_API_KEY": "geheim", "YUJING_MAIL_FROM": "a@example.com"}
+    assert secrets_given(given) == {
+        "YUJING_POSTS_API_KEY": None,
+        "YUJING_LEDGER_PASSWORD": tmp_path / "ledger",
+    }
+
+
+def test_the_target_of_a_migration(base, tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("geheim\n")
+    given = {**base, "YUJING_TO_API_KEY_FILE": str(tmp_path / "key"), "YUJING_TO_CA": "ca.pem"}
+    url, access = target_of(given, "https://es.example:9200/yujing")
+    assert url == "https://es.example:9200/yujing"
+    assert access.api_key.get_secret_value() == "geheim" and not access.password.get_secret_value()
+    assert access.ca and access.ca.is_absolute()
+    with pytest.raises(ConfigError, match="只能设置一个"):
+        target_of({**given, "YUJING_TO_PASSWORD": "x"}, url)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://me:geheim@es.example:9200",
+        "postgresql+psycopg://me@db/x?password=geheim",
+        "redis://h?a=1&PassWord=geheim",
+        "https://me:geh/eim@es.example",
+    ],
+)
+def test_a_password_on_the_command_line_is_refused(base, url: str) -> None:
+    with pytest.raises((UsageError, ConfigError)) as caught:
+        target_of(base, url)
+    assert "geh" not in str(caught.value)
