@@ -135,13 +135,17 @@ def _configuration(folder: Path, variables: Mapping[str, str]) -> Iterator[Findi
     enabled = [source for source in settings.sources if source.enabled]
     text = f"{folder}：品牌 {len(settings.brands)} 个，数据源启用 {len(enabled)} 个，路由 {len(settings.routes)} 条"
     yield Finding(subject="文件", ok=True, text=text)
-    for source in enabled:
-        if source.cookie_env and not secret_of(variables, source.cookie_env).get_secret_value():
+    for source in (each for each in enabled if each.cookie_env):
+        name = source.cookie_env
+        if secret_of(variables, name).get_secret_value():
+            path = variables.get(f"{name}_FILE")
+            yield surroundings.secret(name, Path(path) if path else None)
+        else:
             yield Finding(
-                subject="Cookie",
+                subject=name,
                 ok=False,
-                text=f"数据源 {source.name} 需要 Cookie，{source.cookie_env} 没有设置",
-                remedy=f"设置 {source.cookie_env}（或 {source.cookie_env}_FILE），或停用它（enabled: false）",
+                text=f"没有设置，数据源 {source.name} 需要它",
+                remedy=f"设置 {name}（或 {name}_FILE）为您自己的 Cookie，或停用它（enabled: false）",
             )
     clocks = [clock for plan in settings.plans.values() for clock in plan.clocks]
     doubtful = sum(not (clock.verified_at and clock.confirmed_by) for clock in clocks)

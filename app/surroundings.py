@@ -48,7 +48,7 @@ def variables(
     ):
         yield from _engine(name, url, access)
     for name, path in given.items():
-        yield _secret(name, path)
+        yield secret(name, path)
     if raw.get(VARIABLE):
         yield Finding(
             subject=VARIABLE,
@@ -62,17 +62,17 @@ def _engine(name: str, url: str, access: Access) -> Iterator[Finding]:
     subject, where = f"{name}_URL", address(url)
     if problem := _ca_problem(access.ca):
         yield Finding(subject=f"{name}_CA", ok=False, text=problem, remedy="换成签发服务器证书的 CA（PEM）")
-    secret = access.password.get_secret_value() or access.api_key.get_secret_value()
+    held = access.password.get_secret_value() or access.api_key.get_secret_value()
     if url.startswith("sqlite:"):
         yield Finding(subject=subject, ok=True, text=where)
         return
     parts = urlsplit(url)
     remedy = ""
-    if parts.username and not secret:
+    if parts.username and not held:
         remedy = (
             f"地址里有用户名，却没有 {name}_PASSWORD：服务器若要密码，就设置它（或 {name}_PASSWORD_FILE）"
         )
-    elif secret and parts.scheme in ("elasticsearch", "redis") and not _local(parts.hostname or ""):
+    elif held and parts.scheme in ("elasticsearch", "redis") and not _local(parts.hostname or ""):
         remedy = "密码不加密就走网络：换成 https:// 或 rediss://，或确认这段网络只有自己人"
     yield Finding(subject=subject, ok=True, text=where, remedy=remedy)
 
@@ -94,7 +94,8 @@ def _local(host: str) -> bool:
         return host == "localhost"
 
 
-def _secret(name: str, path: Path | None) -> Finding:
+def secret(name: str, path: Path | None) -> Finding:
+    """A secret that is set, and whether its file is closed to others; None: the variable itself holds it."""
     if path is None:
         return Finding(subject=name, ok=True, text="已设置")
     try:

@@ -329,9 +329,16 @@ def test_a_cookie_that_a_source_needs(
 ) -> None:
     _with_source(tmp_path, monkeypatch, "微博\u202e")
     monkeypatch.delenv("YUJING_WEIBO_COOKIE", raising=False)
-    assert any("YUJING_WEIBO_COOKIE 没有设置" in text for text in bad(look("配置")))
+    (text,) = bad(look("配置"))
+    assert "没有设置" in text and "YUJING_WEIBO_COOKIE_FILE" in text
     monkeypatch.setenv("YUJING_WEIBO_COOKIE", "SUB=1")
     assert not bad(look("配置"))
+    monkeypatch.delenv("YUJING_WEIBO_COOKIE")
+    (tmp_path / "cookie").write_text("SUB=1")
+    (tmp_path / "cookie").chmod(0o644)
+    monkeypatch.setenv("YUJING_WEIBO_COOKIE_FILE", str(tmp_path / "cookie"))
+    (text,) = bad(look("配置"))
+    assert "谁都能读" in text and "SUB" not in text
 
 
 # ----------------------------------------------------------------------- model, sources, mail, clock
