@@ -1,6 +1,6 @@
 """A million posts in SQLite and in Elasticsearch beside ten thousand. ``python -m bench.engines [POSTS …]``.
 
-Elasticsearch is started for it (``deploy.engines``). Ingest: batches of 1,000 through ``Posts.put``, words cut before;
+Elasticsearch is started for it (``deploy.engines``). Ingest: batches of 5,000 through ``Posts.put``, words cut before;
 beside it ``elasticsearch.helpers.parallel_bulk`` alone with the documents ready made, on the same server in the same
 run, both with as many threads. A tick: ``Posts.counts`` over the last six hours as ``monitor.series`` asks it; the same
 600 posts fall into them whatever the size of the history. Search: newest 20 with total, by words, brand and topic.
@@ -43,7 +43,7 @@ DAYS = 180
 TICK = timedelta(hours=6)
 RECENT = 600
 """Posts within the tick's hours."""
-BATCH = 1_000
+BATCH = 5_000
 THREADS = 4
 COMPARED = 20_000
 """Posts of the comparison with ``parallel_bulk``."""
