@@ -373,6 +373,18 @@ def test_leases_leave_no_consumers_behind(server, client, opened, post, now) -> 
     assert client.xinfo_consumers("{yujing}:inbox", "workers") == []
 
 
+def test_to_find_nothing_writes_nothing(server, client, opened, post, now) -> None:
+    inbox = opened(server.url)
+    inbox.put([post("1"), post("2")], now=now)
+    assert inbox.acknowledge([inbox.lease(1, now=now, lease=LEASE)[0].token]) == 1
+    inbox.lease(1, now=now, lease=LEASE)
+    written = client.info("persistence")["aof_current_size"]
+    assert inbox.lease(1, now=now, lease=LEASE) == []
+    inbox.depth(now=now)
+    assert all(finding.ok for finding in inbox.examine())
+    assert client.info("persistence")["aof_current_size"] == written
+
+
 def test_an_unreadable_post_hides_none_of_its_neighbours(server, client, opened, post, now) -> None:
     inbox = opened(server.url)
     inbox.put([post("1")], now=now)

@@ -23,7 +23,7 @@ from store.posts import Query, open_posts
 
 ROOT = Path(__file__).parents[2]
 CHILD = Path(__file__).with_name("child_process.py")
-POSTS = 1500
+POSTS = 800
 KILLS = 3
 """How often each of the two is killed at most."""
 
@@ -60,12 +60,13 @@ class Workers:
     @staticmethod
     def finish(process: subprocess.Popen[str]) -> dict[str, int]:
         """What a worker did that was left in peace."""
-        out, _ = process.communicate(timeout=200)
+        out, _ = process.communicate(timeout=600)
         assert process.returncode == 0
         return json.loads(out)
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_every_post_is_stored_once_though_workers_are_killed(
     redis_server: RedisServer, tmp_path: Path, post, now
 ) -> None:
