@@ -44,6 +44,9 @@ def mend(handle: Handle) -> list[Finding]:
         return []
     try:
         with handle.write() as connection:
+            for table in numbered():
+                # A number that another transaction was just given must not be given again.
+                connection.execute(text(f"LOCK TABLE {table.name} IN SHARE ROW EXCLUSIVE MODE"))
             behind = [table for table in numbered() if _behind(connection, table)]
             for table in behind:
                 renumber(connection, table)

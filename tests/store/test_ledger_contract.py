@@ -378,3 +378,11 @@ def test_a_key_of_an_open_one_is_not_taken_by_another(ledger: Ledger, incident, 
     assert second.id != first.id
     assert not ledger.incidents.change(replace(first, version=3), event)
     assert len(ledger.incidents.timeline(first.id)) == 2
+
+
+def test_a_sound_ledger_finds_nothing_wrong_with_itself(ledger: Ledger, now) -> None:
+    ledger.audit.record(AuditEntry(at=now, actor="李", action="ack", subject="1"))
+    found = ledger.examine()
+    assert [finding for finding in found if not finding.ok] == []
+    assert {"台账格式"} < {finding.subject for finding in found}
+    assert ledger.mend() == []

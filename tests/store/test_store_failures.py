@@ -154,6 +154,23 @@ def test_flipped_bytes_are_noticed_and_the_rest_is_read(tmp_path: Path, post, ju
     assert all("损坏" in str(error) and str(path) in str(error) and error.permanent for error in errors)
 
 
+def test_a_damaged_ledger_is_found_out(tmp_path: Path, notification) -> None:
+    path = tmp_path / "ledger.db"
+    ledger = open_ledger(f"sqlite:///{path}")
+    ledger.outbox.enqueue([notification(str(n), body=b"x" * 3000) for n in range(99)])
+    ledger.close()
+    content = bytearray(path.read_bytes())
+    middle = len(content) // 2 // 4096 * 4096
+    content[middle : middle + 4 * 4096] = bytes(255 - byte for byte in content[middle : middle + 4 * 4096])
+    path.write_bytes(content)
+    ledger = open_ledger(f"sqlite:///{path}")
+    found = {finding.subject: finding for finding in ledger.examine()}
+    assert not found["台账文件"].ok
+    assert "损坏" in found["台账文件"].text
+    assert found["台账格式"].ok
+    ledger.close()
+
+
 def test_a_full_database_refuses_and_keeps_what_it_took(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, post, judged, notification, now
 ) -> None:
