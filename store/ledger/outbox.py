@@ -14,7 +14,8 @@ from store.ledger import Notification
 from store.ledger.engine import Handle, insert_new
 from store.ledger.tables import outbox
 
-_FIELDS = tuple(field.name for field in dataclasses.fields(Notification))
+FIELDS = tuple(field.name for field in dataclasses.fields(Notification))
+"""Columns of a notification."""
 
 
 class SqlOutbox:
@@ -39,9 +40,9 @@ class SqlOutbox:
                 update(outbox)
                 .where(outbox.c.id.in_(list(ids)), free)
                 .values(leased_until=now + lease, tries=outbox.c.tries + 1)
-                .returning(*(outbox.c[name] for name in _FIELDS))
+                .returning(*(outbox.c[name] for name in FIELDS))
             ).mappings()
-            found = [_notification(row) for row in taken]
+            found = [notification(row) for row in taken]
         return sorted(found, key=lambda each: (each.not_before, each.created_at, each.id))
 
     def sent(self, id_: str, *, at: datetime) -> None:
@@ -84,14 +85,14 @@ class SqlOutbox:
             "route": route,
             "state": state,
         }
-        statement = select(*(outbox.c[name] for name in _FIELDS)).where(
+        statement = select(*(outbox.c[name] for name in FIELDS)).where(
             *(outbox.c[name] == value for name, value in wanted.items() if value)
         )
         with self._handle.read() as connection:
             rows = connection.execute(
                 statement.order_by(outbox.c.created_at.desc(), outbox.c.id).limit(limit)
             ).mappings()
-            return [_notification(row) for row in rows]
+            return [notification(row) for row in rows]
 
     def _settle(self, id_: str, **values: Any) -> None:
         """Change a message that still waits: what another deliverer has settled stays settled."""
@@ -106,9 +107,10 @@ def _unleased(now: datetime) -> ColumnElement[bool]:
 
 
 def _row(notification: Notification) -> dict[str, Any]:
-    row = {name: getattr(notification, name) for name in _FIELDS}
+    row = {name: getattr(notification, name) for name in FIELDS}
     return row | {"level": notification.level.id}
 
 
-def _notification(row: RowMapping) -> Notification:
-    return Notification(**{**{name: row[name] for name in _FIELDS}, "level": Level.of(row["level"])})
+def notification(row: RowMapping) -> Notification:
+    """A row of ``FIELDS`` as what it is."""
+    return Notification(**{**{name: row[name] for name in FIELDS}, "level": Level.of(row["level"])})

@@ -9,6 +9,7 @@ from store.ledger import (
     Audit,
     Corrections,
     Incidents,
+    Journal,
     Outbox,
     PlanRuns,
     Signals,
@@ -21,6 +22,7 @@ from store.ledger.audit import SqlAudit
 from store.ledger.corrections import SqlCorrections
 from store.ledger.engine import Handle, sqlite_handle
 from store.ledger.incidents import SqlIncidents
+from store.ledger.journal import SqlJournal
 from store.ledger.migrate import migrate
 from store.ledger.outbox import SqlOutbox
 from store.ledger.plan_runs import SqlPlanRuns
@@ -46,6 +48,7 @@ class SqlLedger:
         self.corrections: Corrections = SqlCorrections(handle)
         self.source_runs: SourceRuns = SqlSourceRuns(handle)
         self.audit: Audit = SqlAudit(handle)
+        self.journal: Journal = SqlJournal(handle)
 
     @classmethod
     def sqlite(cls, path: Path) -> SqlLedger:
