@@ -15,11 +15,13 @@ from monitor.scheduler import Job, run_process
 
 NOTIFY_S = 15.0
 """Seconds between two looks for alerts that nobody has handled."""
+MIRROR_S = 60.0
+"""Seconds between two copies of what happened to where Kibana sees it."""
 
 
 def service_jobs(app: App) -> list[Job]:
     """The jobs of ``yujing watch``."""
-    return [*crawl_jobs(app), tick_job(app), notify_job(app), retention_job(app)]
+    return [*crawl_jobs(app), tick_job(app), notify_job(app), *mirror_jobs(app), retention_job(app)]
 
 
 def crawl_jobs(app: App, *, quiet: bool = False) -> list[Job]:
@@ -78,6 +80,14 @@ def notify_job(app: App) -> Job:
             app.handle_alerts(now)
 
     return Job(name="notify", run=run, every_s=NOTIFY_S)
+
+
+def mirror_jobs(app: App) -> list[Job]:
+    """What happened, for Kibana; none where posts are embedded."""
+    mirror = app.mirror
+    if mirror is None:
+        return []
+    return [Job(name="mirror", run=lambda: mirror.run(app.clock.now()), every_s=MIRROR_S)]
 
 
 def retention_job(app: App) -> Job:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from alerts.outbox import Deliverer
     from alerts.pipeline import Outcome, Pipeline
     from app.corrections import Corrector
+    from app.mirror import Mirror
     from app.models import Models, Pending
     from app.switch import Switch
     from app.worker import Worker
@@ -121,6 +122,18 @@ class App:
         from store.ledger import open_ledger
 
         return self._open(open_ledger(self.environment.ledger_url, self.environment.ledger_access))
+
+    @cached_property
+    def mirror(self) -> Mirror | None:
+        """Ledger → what Kibana sees; None where posts are embedded, for there is no Kibana then."""
+        from app.mirror import Mirror
+        from crawlers.privacy import mask
+        from store.events import open_events
+
+        events = open_events(self.environment.posts_url, self.environment.posts_access)
+        if events is None:
+            return None
+        return Mirror(events=self._open(events), ledger=self.ledger, inbox=self.inbox, mask=mask)
 
     @cached_property
     def models(self) -> Models:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from datetime import UTC, datetime, timedelta
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,8 +13,11 @@ from app.commands.search import moment
 from app.printing import note, plain
 from app.stopping import Stop
 from domain.alert import Alert
-from domain.errors import UsageError
+from domain.errors import StoreError, UsageError
 from domain.local_time import iso
+
+if TYPE_CHECKING:
+    from app.wire import App
 
 EXAMPLE = "例：yujing watch --once --at 2026-11-22T21:05"
 
@@ -33,6 +36,7 @@ def command(
         with app.switch.settled(app.clock.now()):
             tick = app.watch.tick(now)
             app.handle_alerts(now, wait=False)
+        _mirrored(app, now)
         for alert in tick.alerts:
             print(json.dumps(line(alert), ensure_ascii=False))
         print(json.dumps({"at": iso(now), "signals": len(tick.signals), "alerts": len(tick.alerts)}))
@@ -78,6 +82,15 @@ def line(alert: Alert) -> dict[str, object]:
         "explanation": alert.explanation,
         "incomplete": list(alert.incomplete),
     }
+
+
+def _mirrored(app: App, now: datetime) -> None:
+    """What Kibana shows is brought up to date; a failure of that is told, and is no failure of the watch."""
+    if app.mirror is not None:
+        try:
+            app.mirror.run(now)
+        except StoreError as error:
+            _failed("mirror", error)
 
 
 def _failed(job: str, error: BaseException) -> None:
