@@ -108,13 +108,17 @@ def test_the_template_is_looked_after(
     assert [finding.ok for finding in events.mend()] == [True]
     assert [finding.ok for finding in events.examine()] == [True]
     assert events.mend() == []
-    (held,) = client.indices.get_index_template(name=f"{prefix}-events")["index_templates"]
-    changed = held["index_template"].body if hasattr(held["index_template"], "body") else held["index_template"]
-    changed["template"]["mappings"]["dynamic"] = "true"
-    client.options(headers={"content-type": "application/json"}).perform_request(
-        "PUT", f"/_index_template/{prefix}-events", body=changed,
-        headers={"content-type": "application/json", "accept": "application/json"},
-    )  # fmt: skip
+    found = client.indices.get_index_template(name=f"{prefix}-events").body["index_templates"]
+    held = found[0]["index_template"]
+    held["template"]["mappings"]["dynamic"] = "true"
+    client.indices.put_index_template(
+        name=f"{prefix}-events",
+        index_patterns=held["index_patterns"],
+        priority=held["priority"],
+        template=held["template"],
+        meta=held["_meta"],
+        version=held["version"],
+    )
     (finding,) = events.examine()
     assert (finding.ok, finding.mendable, finding.text) == (False, True, "索引模板被改过")
     events.mend()
