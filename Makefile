@@ -15,7 +15,7 @@ UV := $(BIN)/uv
 
 # ENGINES=1: on Elasticsearch, Redis and PostgreSQL, started for it on this machine.
 demo: setup $(if $(ENGINES),engines)
-	@$(if $(ENGINES),$(BIN)/python -m deploy.engines) $(BIN)/yujing demo
+	@$(if $(ENGINES),$(BIN)/python -m deploy.engines) $(BIN)/yujing demo $(if $(ENGINES),--engines)
 
 # The engines are installed where that can be done without asking; the tests of those that are missing are skipped.
 engines:

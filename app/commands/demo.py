@@ -27,6 +27,10 @@ def command(
     no_crisis: Annotated[
         bool, typer.Option("--no-crisis", help="只演平静的日子和一场正面活动，不应出现预警")
     ] = False,
+    engines: Annotated[
+        bool,
+        typer.Option("--engines", help="在 YUJING_*_URL 指定的引擎上演；它们须是空的（make demo ENGINES=1）"),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="标准输出的最后一行是 JSON 结果")] = False,
 ) -> None:
     """在本机把整件事做一遍：抓取、研判、发现危机、发出预警邮件、建立事件、建议预案。约两分钟，不连外网。"""
@@ -43,6 +47,7 @@ def command(
         crisis=read_rows(crisis) if crisis else None,
         calm=read_rows(calm) if calm else None,
         campaign=no_crisis,
+        engines=engines,
     )
     with Folder(dir) as folder:
         try:
@@ -52,7 +57,7 @@ def command(
             print(f"yujing: 已中断；做到一半的结果在 {folder.path}", file=sys.stderr)
             raise typer.Exit(130) from None
     missing = result.missing(crisis=not no_crisis)
-    tell(result, folder.path, missing, Narrator())
+    tell(result, folder.path, missing, Narrator(), engines=engines)
     if as_json:
         print(result.line(), flush=True)
     if missing:

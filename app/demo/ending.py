@@ -12,8 +12,10 @@ from app.demo.narrator import Narrator
 from app.demo.result import Result
 
 
-def tell(result: Result, home: Path, missing: Sequence[str], narrator: Narrator) -> None:
-    """Say what came of a run, where it lies, and which commands show it."""
+def tell(
+    result: Result, home: Path, missing: Sequence[str], narrator: Narrator, *, engines: bool = False
+) -> None:
+    """Say what came of a run, where it lies, and which commands show it (``engines``: unless they end with it)."""
     narrator.stage("结果" if not missing else "结果（没有全部做到）")
     where = "，".join(f"{name} {count}" for name, count in result.sources.items())
     narrator.say(f"帖子　{result.posts} 条：{where}")
@@ -33,6 +35,11 @@ def tell(result: Result, home: Path, missing: Sequence[str], narrator: Narrator)
         narrator.say(f"事件　{incident.id}（{incident.level.colour} {incident.level.word}）{plan}")
     for words in missing:
         narrator.warn(words)
+    if engines:
+        narrator.say(
+            f"用时　{result.seconds:.0f} 秒；邮件和配置留在 {home}，其余在引擎里，为演练启动的引擎随之结束"
+        )
+        return
     narrator.say(f"用时　{result.seconds:.0f} 秒；全部留在 {home}")
     narrator.stage("接下来可以试")
     for line in _commands(result, home):

@@ -13,7 +13,7 @@ from app.demo.cast import Cast
 from app.demo.crawls import Crawls
 from app.demo.narrator import Narrator
 from app.sandbox.mailbox import Mailbox
-from app.service import notify_job, tick_job
+from app.service import mirror_jobs, notify_job, tick_job
 from app.wire import App
 from domain.alert import Alert, Change, Level
 from domain.local_time import SHANGHAI
@@ -89,6 +89,8 @@ class Play:
         app.watch.tick(now)
         app.handle_alerts(now, wait=False)
         self._deliver()
+        for job in mirror_jobs(app):
+            job.run()
         self._tell()
 
     def _failed(self, job: str, error: BaseException) -> None:

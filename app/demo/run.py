@@ -22,7 +22,7 @@ from app.sandbox.mailbox import Mailbox
 from app.sandbox.rows import Rows
 from app.sandbox.web import Web
 from app.wire import App
-from domain.errors import YujingError
+from domain.errors import UsageError, YujingError
 from domain.local_time import spoken
 
 BUDGET_S = 150.0
@@ -32,6 +32,7 @@ QUICKEST_S, SLOWEST_S = 75.0, 115.0
 ROUND = timedelta(minutes=9)
 """Scenario time that one crawl should take at most, where the bounds allow it."""
 
+_STORES = ("YUJING_INBOX_", "YUJING_POSTS_", "YUJING_LEDGER_")
 _HEAVY = ("alerts.render", "matplotlib.backends.backend_agg", "matplotlib.figure")
 
 
@@ -43,6 +44,8 @@ class Script:
     calm: Rows | None = None
     campaign: bool = False
     """Calm days with a positive campaign in them, and no crisis."""
+    engines: bool = False
+    """On the stores that the environment names, which must be empty, instead of embedded ones."""
 
 
 @dataclass
@@ -66,7 +69,7 @@ class Demo:
         """Play to the end. Raises ``YujingError`` when a part cannot do its work; children are ended."""
         narrator = self._narrator
         with ExitStack() as stack:
-            cast_ = self._cast()
+            cast_, script = self._cast(), self._script
             scenario = cast_.scenario
             clock = Clock(scenario.live, wall(), 1.0)
             hand = _Hand(clock)
@@ -74,8 +77,10 @@ class Demo:
             mailbox = stack.enter_context(Mailbox(self._folder / "mail"))
             every = configuration.every_min(scenario.ends - scenario.live)
             configuration.write(self._folder / "config", cast_, web.urls, every)
-            variables = stack.enter_context(_environment(self._folder, mailbox.url, clock))
+            variables = stack.enter_context(_environment(self._folder, mailbox.url, clock, script.engines))
             app = stack.enter_context(_opened(variables))
+            if script.engines:
+                _must_be_empty(app)
             narrator.say(f"虚构的站点：{'  '.join(f'{kind} {url}' for kind, url in web.urls.items())}")
             narrator.say(f"本机邮箱：{mailbox.url}")
             crawls = Crawls(app, configuration.MOST_CRAWLS)
@@ -170,15 +175,15 @@ def play_seconds(length: timedelta, *, pace: float, spent: float) -> float:
 
 
 @contextmanager
-def _environment(home: Path, smtp: str, clock: Clock) -> Iterator[Mapping[str, str]]:
+def _environment(home: Path, smtp: str, clock: Clock, engines: bool) -> Iterator[Mapping[str, str]]:
     """The environment of a run, for this process and its children; the user's own is put back afterwards.
 
-    Only the model is taken over from the user: a demo must not write into his stores or send his mail.
+    Only the model is taken over from the user, and the stores when he asks for it: a demo must not write into his
+    own or send his mail.
     """
     before = dict(os.environ)
-    for name in [
-        name for name in os.environ if name.startswith("YUJING_") and not name.startswith("YUJING_MODEL")
-    ]:
+    kept = ("YUJING_MODEL", *(_STORES if engines else ()))
+    for name in [name for name in os.environ if name.startswith("YUJING_") and not name.startswith(kept)]:
         del os.environ[name]
     os.environ.update(
         {
@@ -206,3 +211,16 @@ def _opened(variables: Mapping[str, str]) -> Iterator[App]:
         yield app
     finally:
         app.close()
+
+
+def _must_be_empty(app: App) -> None:
+    """A demo's invented crisis never gets among real posts. Raises ``UsageError``."""
+    depth = app.inbox.depth(now=app.clock.now())
+    used = {
+        "收件队列": depth.waiting + depth.leased + depth.dead,
+        "帖子库": app.posts.size(),
+        "台账": len(app.ledger.alerts.find(limit=1)) + len(app.ledger.source_runs.last()),
+    }
+    for name, holds in used.items():
+        if holds:
+            raise UsageError(f"{name}不是空的：演练不会写进用过的库，请给它一个新的地址（前缀、库名或编号）")

@@ -72,9 +72,7 @@ class ElasticEvents:
             State.DRIFTED: ("索引模板被改过", "运行 yujing doctor --fix 恢复"),
         }[state]
         mendable = state not in (State.SAME, State.NEWER)
-        return [
-            Finding(subject=SUBJECT, ok=state is State.SAME, text=text, remedy=remedy, mendable=mendable)
-        ]
+        return [Finding(subject=SUBJECT, ok=state is State.SAME, text=text, remedy=remedy, mendable=mendable)]
 
     def mend(self) -> list[Finding]:
         """Install the template."""
@@ -92,7 +90,9 @@ class ElasticEvents:
 
     def _action(self, event: Event) -> dict[str, Any]:
         target = {"_index": f"{self.alias}-v1-{event.at.astimezone(UTC):%Y}", "_id": event.id}
-        versioned = {} if event.version is None else {"version": event.version, "version_type": "external_gte"}
+        versioned = (
+            {} if event.version is None else {"version": event.version, "version_type": "external_gte"}
+        )
         return {"index": {**target, **versioned}}
 
     def _refused(self, items: Sequence[dict[str, Any]]) -> None:

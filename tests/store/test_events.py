@@ -95,7 +95,7 @@ def test_more_events_than_one_request_takes(
 
 
 def test_a_field_that_nobody_knows_is_refused_by_name(open_: Callable[..., Events]) -> None:
-    with pytest.raises(StoreError, match="incident:9.*(strict|nonsense)") as caught:
+    with pytest.raises(StoreError, match=r"incident:9.*nonsense") as caught:
         open_().put([event(), event("incident:9", body={"nonsense": 1})])
     assert caught.value.permanent
 
@@ -136,7 +136,7 @@ def test_a_wrong_password_is_said_without_it(open_: Callable[..., Events]) -> No
 
 def test_a_server_that_is_away_is_said_soon_and_may_come_back(open_: Callable[..., Events]) -> None:
     events = open_(url="elasticsearch://elastic@127.0.0.1:9/x")
-    with pytest.raises(StoreError, match="127.0.0.1:9") as caught:
+    with pytest.raises(StoreError, match=r"127\.0\.0\.1:9") as caught:
         events.any()
     assert not caught.value.permanent
 
