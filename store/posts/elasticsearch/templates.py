@@ -60,7 +60,7 @@ def template(file: str, prefix: str) -> Template:
     kind = Kind.INDEX if "index_patterns" in body else Kind.COMPONENT
     body["_meta"]["digest"] = hashlib.sha256(_canonical(body).encode()).hexdigest()[:16]
     body["version"] = body["_meta"]["version"]
-    return Template(kind=kind, name=f"{prefix}-{file.rpartition('/')[2]}", body=body)
+    return Template(kind=kind, name=f"{prefix}-{file.removesuffix('/template')}", body=body)
 
 
 class Templates:
