@@ -20,8 +20,6 @@ from domain.signal import Signal
 from domain.source_run import SourceRun
 from store.embedded import sqlite_path
 
-What = TypeVar("What")
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Notification:
@@ -225,6 +223,42 @@ class PlanRuns(Protocol):
         """Append tasks (a level rose); those already there stay; returns how many were added."""
 
 
+What = TypeVar("What")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Appended(Generic[What]):
+    """Something that was appended."""
+
+    n: int
+    """Grows in the order of appending; where writers do not queue up (PostgreSQL), a lower one may appear later."""
+    at: datetime
+    """When it happened."""
+    what: What
+
+
+class Journal(Protocol):
+    """What happened lately, whoever did it: questions for a mirror of the ledger. Nothing here writes."""
+
+    def alerts(self, *, since: datetime, after: str = "", limit: int = 100) -> list[tuple[Alert, ...]]:
+        """All revisions of each alert that is open, or whose newest revision is of ``since`` or later.
+
+        By id, only ids beyond ``after``, at most ``limit`` alerts; the newest revision in its present state.
+        """
+
+    def incidents(self, *, after: int, limit: int = 500) -> list[Appended[str]]:
+        """Ids of the incidents that something happened to: one for each event of a timeline with ``n > after``."""
+
+    def deliveries(self, *, since: datetime, after: str = "", limit: int = 500) -> list[Notification]:
+        """Messages that wait, or were made or settled at ``since`` or later, with an empty body.
+
+        By id, only ids beyond ``after``.
+        """
+
+    def source_runs(self, *, after: int, limit: int = 500) -> list[Appended[SourceRun]]:
+        """Crawls of all sources with ``n > after``, in the order in which they were recorded."""
+
+
 class Silences(Protocol):
     """Who muted what until when."""
 
@@ -289,39 +323,6 @@ class Audit(Protocol):
         """Newest first."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Appended(Generic[What]):
-    """Something that was appended."""
-
-    n: int
-    """Grows in the order of appending; where writers do not queue up (PostgreSQL), a lower one may appear later."""
-    at: datetime
-    """When it happened."""
-    what: What
-
-
-class Journal(Protocol):
-    """What happened lately, whoever did it: questions for a mirror of the ledger. Nothing here writes."""
-
-    def alerts(self, *, since: datetime, after: str = "", limit: int = 100) -> list[tuple[Alert, ...]]:
-        """All revisions of each alert that is open, or whose newest revision is of ``since`` or later.
-
-        By id, only ids beyond ``after``, at most ``limit`` alerts; the newest revision in its present state.
-        """
-
-    def incidents(self, *, after: int, limit: int = 500) -> list[Appended[str]]:
-        """Ids of the incidents that something happened to: one for each event of a timeline with ``n > after``."""
-
-    def deliveries(self, *, since: datetime, after: str = "", limit: int = 500) -> list[Notification]:
-        """Messages that wait, or were made or settled at ``since`` or later, with an empty body.
-
-        By id, only ids beyond ``after``.
-        """
-
-    def source_runs(self, *, after: int, limit: int = 500) -> list[Appended[SourceRun]]:
-        """Crawls of all sources with ``n > after``, in the order in which they were recorded."""
-
-
 class Ledger(Protocol):
     """All repositories over one database. Every method raises ``StoreError`` when the database refuses."""
 
@@ -330,12 +331,12 @@ class Ledger(Protocol):
     alerts: Alerts
     outbox: Outbox
     incidents: Incidents
+    journal: Journal
     plan_runs: PlanRuns
     silences: Silences
     corrections: Corrections
     source_runs: SourceRuns
     audit: Audit
-    journal: Journal
 
     def close(self) -> None:
         """Release connections."""

@@ -43,12 +43,12 @@ class SqlLedger:
         self.alerts: Alerts = SqlAlerts(handle)
         self.outbox: Outbox = SqlOutbox(handle)
         self.incidents: Incidents = SqlIncidents(handle)
+        self.journal: Journal = SqlJournal(handle)
         self.plan_runs: PlanRuns = SqlPlanRuns(handle)
         self.silences: Silences = SqlSilences(handle)
         self.corrections: Corrections = SqlCorrections(handle)
         self.source_runs: SourceRuns = SqlSourceRuns(handle)
         self.audit: Audit = SqlAudit(handle)
-        self.journal: Journal = SqlJournal(handle)
 
     @classmethod
     def sqlite(cls, path: Path) -> SqlLedger:

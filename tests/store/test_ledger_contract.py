@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from domain.alert import AlertState, Change, Level
+from domain.alert import AlertState, Level
 from domain.assessment import Sentiment
 from domain.correction import Correction
 from domain.errors import StoreError
@@ -326,63 +326,3 @@ def test_corrections_are_kept_once_with_who_and_when(ledger: Ledger, ledger2: Le
     entries = [(e.actor, e.action, e.subject) for e in ledger.audit.last()]
     assert entries == [("李雷", "label", "p1"), ("王芳", "label", "p2"), ("王芳", "label", "p1")]
     assert "情感 — → neutral；话题 — → 无" in [e.reason for e in ledger.audit.last()]
-
-
-# ------------------------------------------------------------------------- the journal
-
-
-def test_the_journal_tells_of_alerts_that_are_open_or_changed_lately(ledger: Ledger, alert, now) -> None:
-    old = alert("a1", at=now - HOUR)
-    ended = alert("a1", at=now, revision=2, change=Change.RECOVERED, state=AlertState.RESOLVED)
-    living = alert("a2", at=now - HOUR)
-    for each in (living, old, ended):
-        assert ledger.alerts.put(each)
-    ledger.alerts.set_state("a2", AlertState.ACKNOWLEDGED, expect=[AlertState.FIRING])
-    told = replace(living, state=AlertState.ACKNOWLEDGED)
-    assert ledger.journal.alerts(since=now) == [(old, ended), (told,)]
-    assert ledger.journal.alerts(since=now + MINUTE) == [(told,)]
-    assert ledger.journal.alerts(since=now, limit=1) == [(old, ended)]
-    assert ledger.journal.alerts(since=now, after="a1") == [(told,)]
-
-
-def test_the_journal_tells_of_incidents_in_the_order_of_their_events(ledger: Ledger, incident, now) -> None:
-    one, event = incident()
-    other, _ = incident(brand="hekou")
-    one, other = ledger.incidents.open(one, event), ledger.incidents.open(other, event)
-    ledger.incidents.note(replace(event, incident=one.id, at=now + MINUTE))
-    told = ledger.journal.incidents(after=0)
-    assert [(each.what, each.at) for each in told] == [(one.id, now), (other.id, now), (one.id, now + MINUTE)]
-    assert ledger.journal.incidents(after=0, limit=2) == told[:2]
-    assert ledger.journal.incidents(after=told[1].n) == told[2:]
-
-
-def test_the_journal_tells_of_deliveries_until_they_are_long_settled(
-    ledger: Ledger, notification, now
-) -> None:
-    made = [notification(f"n{n}", created_at=now - HOUR, not_before=now - HOUR) for n in range(5)]
-    ledger.outbox.enqueue(made)
-    ledger.outbox.sent("n0", at=now)
-    ledger.outbox.sent("n1", at=now - MINUTE)
-    ledger.outbox.failed("n2", error="x", at=now)
-    ledger.outbox.drop("n3", reason="y", at=now - MINUTE)
-    told = ledger.journal.deliveries(since=now)
-    assert [(each.id, each.state, each.body) for each in told] == [
-        ("n0", "sent", b""),
-        ("n2", "failed", b""),
-        ("n4", "waiting", b""),
-    ]
-    assert replace(told[2], body=made[4].body) == made[4]
-    assert ledger.journal.deliveries(since=now, after="n0", limit=1) == told[1:2]
-    assert [each.id for each in ledger.journal.deliveries(since=now - HOUR)] == [each.id for each in made]
-
-
-def test_the_journal_tells_of_every_crawl_once(ledger: Ledger, now) -> None:
-    runs = [
-        SourceRun(source=source, started_at=now, ended_at=now + n * MINUTE, outcome=Outcome.RESULTS)
-        for n, source in enumerate("aba")
-    ]
-    for each in runs:
-        ledger.source_runs.record(each)
-    told = ledger.journal.source_runs(after=0)
-    assert [(each.what, each.at) for each in told] == [(run, run.ended_at) for run in runs]
-    assert ledger.journal.source_runs(after=told[0].n, limit=1) == told[1:2]
