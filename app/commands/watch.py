@@ -36,10 +36,10 @@ def command(
         with app.switch.settled(app.clock.now()):
             tick = app.watch.tick(now)
             app.handle_alerts(now, wait=False)
-        _mirrored(app, now)
         for alert in tick.alerts:
             print(json.dumps(line(alert), ensure_ascii=False))
-        print(json.dumps({"at": iso(now), "signals": len(tick.signals), "alerts": len(tick.alerts)}))
+        print(json.dumps({"at": iso(now), "signals": len(tick.signals), "alerts": len(tick.alerts)}), flush=True)
+        _mirrored(app, now)
         return
     from app.service import service_jobs
     from monitor.scheduler import Scheduler
