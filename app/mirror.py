@@ -13,8 +13,10 @@ from typing import TypeVar
 
 from domain.alert import Alert
 from domain.errors import StoreError
+from domain.local_time import spoken
 from domain.source_run import SourceRun
 from store.events import Event, Events, documents
+from store.findings import Finding
 from store.inbox import DeadLetter, Inbox
 from store.ledger import Appended, Ledger, Notification
 
@@ -24,6 +26,8 @@ STATUS = "status"
 """``last_success``, ``error`` (empty when the last run went well), ``error_since``: times in ISO 8601, or null."""
 OVERLAP = timedelta(minutes=15)
 """What is younger is copied again: a slow writer's row may appear behind the place that was reached."""
+LATE = timedelta(minutes=10)
+"""Further behind, the copy is worth a word."""
 BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 DEAD = 500
 """Dead letters in the first question; four times as many in the next."""
@@ -55,6 +59,29 @@ class Mirror:
                 raise
         else:
             self._save(STATUS, {"last_success": now.isoformat(), "error": "", "error_since": None})
+
+    def examine(self, now: datetime) -> list[Finding]:
+        """Whether its indices are as they should be, and how far it is behind."""
+        status = self._ledger.states.load(STATE).get(STATUS, {})
+        last, error = status.get("last_success"), str(status.get("error", ""))
+        reached = (
+            f"复制到 {spoken(datetime.fromisoformat(last))}" if isinstance(last, str) else "还没有复制过"
+        )
+        late = isinstance(last, str) and now - datetime.fromisoformat(last) > LATE
+        remedy = (
+            "先解决所说的问题；恢复后会自动补上" if error else "看看 yujing watch 是否在运行" if late else ""
+        )
+        copied = Finding(
+            subject="复制",
+            ok=not error and not late,
+            text=reached + (f"，此后未成功：{error}" if error else ""),
+            remedy=remedy,
+        )
+        return [*self._events.examine(), copied]
+
+    def mend(self) -> list[Finding]:
+        """Put its indices right."""
+        return self._events.mend()
 
     def _copy(self, places: Mapping[str, Place], now: datetime) -> None:
         if not self._events.any():

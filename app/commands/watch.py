@@ -38,7 +38,9 @@ def command(
             app.handle_alerts(now, wait=False)
         for alert in tick.alerts:
             print(json.dumps(line(alert), ensure_ascii=False))
-        print(json.dumps({"at": iso(now), "signals": len(tick.signals), "alerts": len(tick.alerts)}), flush=True)
+        print(
+            json.dumps({"at": iso(now), "signals": len(tick.signals), "alerts": len(tick.alerts)}), flush=True
+        )
         _mirrored(app, now)
         return
     from app.service import service_jobs

@@ -21,7 +21,7 @@ PATIENCE_S = 5.0
 """The next run is a minute away, and a watch that ends does not wait long for this one."""
 STALE = 409
 """Status of a document whose stored version is greater: somebody copied it later than we read it."""
-SUBJECT = "Kibana 的事件"
+SUBJECT = "索引模板"
 
 
 class ElasticEvents:
@@ -65,11 +65,11 @@ class ElasticEvents:
         except StoreError as error:
             return [Finding(subject=SUBJECT, ok=False, text=str(error))]
         text, remedy = {
-            State.SAME: ("索引模板与本版本一致", ""),
-            State.ABSENT: ("还没有索引模板", "运行 yujing doctor --fix"),
-            State.OLDER: ("索引模板是旧版本的", "运行 yujing doctor --fix"),
-            State.NEWER: ("索引模板由更新的版本写成", "升级 Yujing"),
-            State.DRIFTED: ("索引模板被改过", "运行 yujing doctor --fix 恢复"),
+            State.SAME: ("与本版本一致", ""),
+            State.ABSENT: ("还没有装", "运行 yujing doctor --fix"),
+            State.OLDER: ("是旧版本的", "运行 yujing doctor --fix"),
+            State.NEWER: ("由更新的版本写成", "升级 Yujing"),
+            State.DRIFTED: ("被改过", "运行 yujing doctor --fix 恢复"),
         }[state]
         mendable = state not in (State.SAME, State.NEWER)
         return [Finding(subject=SUBJECT, ok=state is State.SAME, text=text, remedy=remedy, mendable=mendable)]
@@ -78,8 +78,7 @@ class ElasticEvents:
         """Install the template."""
         try:
             return [
-                Finding(subject=SUBJECT, ok=True, text=f"已安装索引模板 {name}")
-                for name in self._templates.mend()
+                Finding(subject=SUBJECT, ok=True, text=f"已安装 {name}") for name in self._templates.mend()
             ]
         except StoreError as error:
             return [Finding(subject=SUBJECT, ok=False, text=str(error))]
@@ -106,7 +105,7 @@ class ElasticEvents:
         if not lasting:
             raise busy(self._cluster.where, reason)
         raise StoreError(
-            f"{self._cluster.where} 没有收下 {len(failed)} 个{SUBJECT}，例如 {plain(first['_id'])}："
+            f"{self._cluster.where} 没有收下 {len(failed)} 个事件，例如 {plain(first['_id'])}："
             f"{plain(reason)}；运行 yujing doctor 看索引模板是否完好"
         )
 

@@ -364,6 +364,8 @@ def test_an_error_is_told_once_and_nothing_is_lost(ledger: Ledger, copy: Copy, m
         "error_since": (NOW + MINUTE).isoformat(),
     }
     assert ledger.states.load(STATE)[STATUS] == status
+    (finding,) = mirror.examine(NOW + 2 * MINUTE)
+    assert (finding.ok, finding.text) == (False, "复制到 11月22日 周日 20:00，此后未成功：连不上")
     copy.refusal = StoreError("密码不对")
     with pytest.raises(StoreError, match="密码不对"):
         mirror.run(NOW + 3 * MINUTE)
@@ -372,6 +374,8 @@ def test_an_error_is_told_once_and_nothing_is_lost(ledger: Ledger, copy: Copy, m
     later = NOW + timedelta(days=2)
     mirror.run(later)
     assert (len(copy.of("alert")), len(copy.of("source_run"))) == (1, 1)
+    assert [each.ok for each in mirror.examine(later)] == [True]
+    assert [each.ok for each in mirror.examine(later + timedelta(hours=1))] == [False]
     assert ledger.states.load(STATE)[STATUS] == {
         "last_success": later.isoformat(),
         "error": "",

@@ -120,7 +120,7 @@ def test_the_template_is_looked_after(
         version=held["version"],
     )
     (finding,) = events.examine()
-    assert (finding.ok, finding.mendable, finding.text) == (False, True, "索引模板被改过")
+    assert (finding.ok, finding.mendable, finding.text) == (False, True, "被改过")
     events.mend()
     assert [finding.ok for finding in events.examine()] == [True]
 
