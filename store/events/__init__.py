@@ -46,9 +46,14 @@ class Events(Examined, Protocol):
         """Release connections."""
 
 
+def has_events(url: str) -> bool:
+    """Whether there are events beside the posts of an address."""
+    return urlsplit(url).scheme in SCHEMES
+
+
 def open_events(url: str, access: Access = NO_ACCESS) -> Events | None:
     """The events beside the posts of an address; None where posts are embedded. Raises ``ConfigError``."""
-    if urlsplit(url).scheme not in SCHEMES:
+    if not has_events(url):
         return None
     from store.events.elastic import ElasticEvents
 
