@@ -10,7 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from app.commands.watch import _mirrored
 from app.mirror import DEAD, OVERLAP, STATE, STATUS, Mirror
+from app.service import mirror_jobs
+from app.wire import App
 from crawlers.privacy import mask
 from domain.alert import Alert, AlertState, Change, Level
 from domain.errors import StoreError
@@ -395,3 +398,36 @@ def test_a_kind_that_is_refused_does_not_hold_up_the_others(
     copy.refusal = None
     mirror.run(NOW + timedelta(days=1))
     assert len(copy.of("alert")) == 1
+
+
+# ------------------------------------------------------------------------- in the service
+
+
+def app_at(folder: Path, url: str) -> App:
+    return App.from_environment({"YUJING_HOME": str(folder), "HOME": str(folder), "YUJING_POSTS_URL": url})
+
+
+@pytest.mark.parametrize(
+    ("url", "there"), [("elasticsearch://127.0.0.1:9", True), ("sqlite:///{}/p.db", False)]
+)
+def test_the_watch_copies_where_kibana_is(tmp_path: Path, url: str, there: bool) -> None:
+    app = app_at(tmp_path, url.format(tmp_path))
+    try:
+        assert [job.name for job in mirror_jobs(app)] == ["mirror"] * there
+    finally:
+        app.close()
+
+
+def test_a_cluster_that_is_away_is_told_and_stops_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    app = app_at(tmp_path, "elasticsearch://127.0.0.1:9")
+    try:
+        _mirrored(app, NOW)
+        _mirrored(app, NOW + MINUTE)
+        status = app.ledger.states.load(STATE)[STATUS]
+    finally:
+        app.close()
+    (told,) = capsys.readouterr().err.splitlines()
+    assert "mirror" in told and "127.0.0.1:9" in told
+    assert status["error_since"] == NOW.isoformat()
