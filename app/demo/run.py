@@ -77,10 +77,10 @@ class Demo:
             mailbox = stack.enter_context(Mailbox(self._folder / "mail"))
             every = configuration.every_min(scenario.ends - scenario.live)
             configuration.write(self._folder / "config", cast_, web.urls, every)
-            variables = stack.enter_context(_environment(self._folder, mailbox.url, clock, script.engines))
+            variables = stack.enter_context(environment(self._folder, mailbox.url, clock, script.engines))
             app = stack.enter_context(_opened(variables))
             if script.engines:
-                _must_be_empty(app)
+                must_be_empty(app)
             narrator.say(f"虚构的站点：{'  '.join(f'{kind} {url}' for kind, url in web.urls.items())}")
             narrator.say(f"本机邮箱：{mailbox.url}")
             crawls = Crawls(app, configuration.MOST_CRAWLS)
@@ -175,7 +175,7 @@ def play_seconds(length: timedelta, *, pace: float, spent: float) -> float:
 
 
 @contextmanager
-def _environment(home: Path, smtp: str, clock: Clock, engines: bool) -> Iterator[Mapping[str, str]]:
+def environment(home: Path, smtp: str, clock: Clock, engines: bool) -> Iterator[Mapping[str, str]]:
     """The environment of a run, for this process and its children; the user's own is put back afterwards.
 
     Only the model is taken over from the user, and the stores when he asks for it: a demo must not write into his
@@ -213,7 +213,7 @@ def _opened(variables: Mapping[str, str]) -> Iterator[App]:
         app.close()
 
 
-def _must_be_empty(app: App) -> None:
+def must_be_empty(app: App) -> None:
     """A demo's invented crisis never gets among real posts. Raises ``UsageError``."""
     depth = app.inbox.depth(now=app.clock.now())
     used = {

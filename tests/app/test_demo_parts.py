@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -10,13 +11,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.clock import Clock
 from app.demo import configuration
 from app.demo.cast import LIMITS, Cast, cast
 from app.demo.folder import MARK, Folder
-from app.demo.run import BUDGET_S, QUICKEST_S, SLOWEST_S, play_seconds
+from app.demo.run import BUDGET_S, QUICKEST_S, SLOWEST_S, environment, must_be_empty, play_seconds
 from app.sandbox.rows import Row, Rows
+from app.wire import App
 from config.load import check, load
-from domain.errors import YujingError
+from domain.errors import UsageError, YujingError
+from domain.source_run import Outcome, SourceRun
 
 ENDS = datetime(2026, 11, 22, 13, 0, tzinfo=UTC)
 URLS = {kind: f"http://127.0.0.1:{8000 + n}" for n, kind in enumerate(("weibo", "guba", "heimao", "news"))}
@@ -197,3 +201,30 @@ def test_tempo_is_bounded(hours: float, pace: float, spent: float) -> None:
 def test_slow_crawls_are_given_more_time() -> None:
     length = timedelta(hours=3.5)
     assert play_seconds(length, pace=2, spent=20) < play_seconds(length, pace=4, spent=20)
+
+
+def test_a_demo_never_gets_among_real_posts(tmp_path: Path) -> None:
+    app = App.from_environment({"YUJING_HOME": str(tmp_path), "HOME": str(tmp_path)})
+    try:
+        must_be_empty(app)
+        now = datetime(2026, 11, 22, tzinfo=UTC)
+        run = SourceRun(source="weibo", started_at=now, ended_at=now, outcome=Outcome.EMPTY)
+        app.ledger.source_runs.record(run)
+        with pytest.raises(UsageError, match="台账不是空的"):
+            must_be_empty(app)
+    finally:
+        app.close()
+
+
+@pytest.mark.parametrize("engines", [True, False])
+def test_a_demo_takes_over_the_stores_only_when_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, engines: bool
+) -> None:
+    given = {"YUJING_LEDGER_URL": "sqlite:////x", "YUJING_SMTP_URL": "smtps://real", "YUJING_MODEL": "/m"}
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    with environment(tmp_path, "smtp://here", Clock(), engines) as variables:
+        kept = {name: variables.get(name) for name in given}
+    ledger = "sqlite:////x" if engines else None
+    assert kept == {"YUJING_LEDGER_URL": ledger, "YUJING_SMTP_URL": "smtp://here", "YUJING_MODEL": "/m"}
+    assert {name: os.environ[name] for name in given} == given
