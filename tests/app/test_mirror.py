@@ -336,6 +336,15 @@ def test_what_a_slow_writer_puts_behind_the_place_is_told(ledger: Ledger, copy: 
     assert len(copy.kept) == 4
 
 
+def test_the_place_never_moves_over_what_is_young(ledger: Ledger, copy: Copy, mirror: Mirror) -> None:
+    """Not on a later page of the same question either."""
+    for minute in (-1, *range(-700, -100)):
+        ledger.source_runs.record(crawl(minute))
+    mirror.run(NOW)
+    assert len(copy.kept) == 601
+    assert ledger.states.load(STATE)["source_run"] == {"n": 0}
+
+
 def test_a_new_cluster_is_told_everything_anew(ledger: Ledger, copy: Copy, mirror: Mirror) -> None:
     ledger.source_runs.record(crawl())
     mirror.run(NOW + 2 * OVERLAP)

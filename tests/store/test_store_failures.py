@@ -45,8 +45,6 @@ def refused(opener: Callable[[Path], object], path: Path) -> StoreError:
     "url",
     [
         "mongodb://:secret@host/0",
-        "postgresql+psycopg://u:secret@host/db",
-        "redis://:secret@host/0",
         "mysql://u:secret@host/db",
         "secret",
         "",
