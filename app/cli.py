@@ -42,6 +42,7 @@ COMMANDS: dict[str, str] = {
     "incident": "incident",
     "plan": "plan",
     "silence": "silence",
+    "kibana": "kibana",
 }
 """Command name → module in ``app.commands`` that holds a function ``command``, or a typer app ``commands``."""
 

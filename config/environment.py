@@ -38,6 +38,9 @@ VARIABLES = {
     "或 postgresql+psycopg://用户@主机:5432/库名",
     "YUJING_LEDGER_PASSWORD": "PostgreSQL 的密码",
     "YUJING_LEDGER_CA": "签发 PostgreSQL 证书的 CA（PEM 文件）；设置后核对证书和主机名",
+    "YUJING_KIBANA_PASSWORD": "导入 Kibana 看板用的密码（用户写在 yujing kibana --push 的地址里）",
+    "YUJING_KIBANA_API_KEY": "Kibana 的 API key（编码后的一串），代替用户名和密码",
+    "YUJING_KIBANA_CA": "签发 Kibana 证书的 CA（PEM 文件）；默认用系统的",
     "YUJING_SMTP_URL": "发信服务器：smtp://、smtp+starttls:// 或 smtps://，形如 smtps://用户@主机:端口；"
     "默认 smtp://127.0.0.1:25",
     "YUJING_SMTP_PASSWORD": "发信密码",
@@ -113,6 +116,14 @@ def config_of(variables: Mapping[str, str]) -> Path:
     """The configuration folder alone; makes nothing. Raises ``ConfigError``."""
     home = home_of(variables)
     return _config_folder(_with_remembered(variables, home / "settings.env"), home)
+
+
+def posts_url_of(variables: Mapping[str, str]) -> str:
+    """The address of the posts alone, without a password; makes nothing. Raises ``ConfigError``."""
+    home = home_of(variables)
+    return _engine(
+        _with_remembered(variables, home / "settings.env"), "YUJING_POSTS", home / "posts.sqlite3"
+    )[0]
 
 
 def secret_of(variables: Mapping[str, str], name: str) -> SecretStr:
