@@ -30,8 +30,8 @@ RUN uv pip install --python /opt/yujing/bin/python --no-deps .
 
 FROM build AS build-training
 # As `make TORCH=cpu`: PyTorch comes from its own index, the rest in the lock file's versions.
-RUN grep -v '^ *--hash' requirements.lock | sed 's/ *\\$//' \
-    | grep -viE '^(torch|triton|nvidia-[a-z0-9-]+|cuda-[a-z0-9-]+)==' > /tmp/constraints.txt \
+RUN sed -E '/^ *--hash/d; s/ *\\$//; /^(torch|triton|nvidia-[a-z0-9-]+|cuda-[a-z0-9-]+)==/d' requirements.lock \
+    > /tmp/constraints.txt \
   && uv pip install --python /opt/yujing/bin/python --torch-backend cpu --constraint /tmp/constraints.txt \
     --requirement setup.cfg
 
