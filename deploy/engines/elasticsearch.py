@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import os
+import re
 import shutil
 import subprocess
 import urllib.request
@@ -14,6 +15,9 @@ from deploy.engines import Missing, Process, free_port, other_user, own
 
 VERSION = "8.19.21"
 USER = "elastic"
+OLDEST_JAVA = 17
+_OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+"""Past any proxy of the environment: the server is on this machine."""
 
 
 class ElasticsearchServer:
@@ -145,7 +149,7 @@ class ElasticsearchServer:
             pair = base64.b64encode(f"{USER}:{self._password}".encode()).decode()
             request.add_header("Authorization", f"Basic {pair}")
         try:
-            with urllib.request.urlopen(request, timeout=5) as answer:  # noqa: S310 - our own address
+            with _OPENER.open(request, timeout=5) as answer:
                 return bool(answer.status == 200)
         except OSError:
             return False
@@ -162,7 +166,15 @@ def _installed() -> Path:
 
 
 def _java() -> Path:
+    """Home of a Java that is new enough; an older one would end the server with a page of words."""
+    wanted = Missing(
+        f"没有 Java {OLDEST_JAVA} 或更新的版本（Debian：apt-get install openjdk-17-jre-headless）"
+    )
     binary = shutil.which("java")
     if binary is None:
-        raise Missing("没有 Java 17 或更新的版本（Debian：apt-get install openjdk-17-jre-headless）")
+        raise wanted
+    said = subprocess.run([binary, "-version"], capture_output=True, text=True, check=False).stderr
+    found = re.search(r'version "(\d+)', said)
+    if found is None or int(found[1]) < OLDEST_JAVA:
+        raise wanted
     return Path(binary).resolve().parent.parent

@@ -51,7 +51,7 @@ PROGRAMS = {
         "/usr/local/bin/kibana-docker",  # the image's command
     },
     "redis": {
-        "/bin/sh", "cat", "echo", "grep", "printf", "umask", "exec",  # Debian and the shell
+        "/bin/sh", "cat", "echo", "grep", "printf", "umask",  # Debian and the shell
         "redis-server", "redis-cli",  # what the image is for
     },
     "postgres": {"postgres", "pg_isready"},
@@ -78,7 +78,7 @@ def called(script: str) -> set[str]:
     """The programs that a script calls: the first word of each command, assignments skipped."""
     plain = re.sub(r"'[^']*'", "''", script)
     commands = re.split(r"[\n|;{}()]|&&", re.sub(r"\$\(", "(", plain.replace('"', " ")))
-    words = (re.sub(r"^(?:\w+=\s*)+(?:exec\s)?", "", command.strip()).split() for command in commands)
+    words = (re.sub(r"^(?:\w+=\s*)*(?:exec\s+)?", "", command.strip()).split() for command in commands)
     return {each[0] for each in words if each and not each[0].startswith(("-", ">", "'", "http"))}
 
 
