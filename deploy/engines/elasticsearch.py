@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import os
 import re
 import shutil
@@ -36,7 +37,7 @@ class ElasticsearchServer:
         settings: Mapping[str, str] | None = None,
     ) -> None:
         self._program = _installed()
-        self._java = _java()
+        self._java = java()
         self._user = other_user("elasticsearch", "nobody")
         self._folder, self._password, self._heap_mb = folder, password, heap_mb
         self._settings = dict(settings or {})
@@ -102,9 +103,10 @@ class ElasticsearchServer:
             "network.host": "127.0.0.1",
             "http.port": str(self.port),
             "transport.port": str(self._transport),
-            "path.data": str(self._folder / "data"),
-            "path.logs": str(self._folder / "logs"),
-            "path.repo": str(self.snapshots),
+            # In quotes: " #" begins a comment.
+            "path.data": json.dumps(str(self._folder / "data")),
+            "path.logs": json.dumps(str(self._folder / "logs")),
+            "path.repo": json.dumps(str(self.snapshots)),
             "xpack.security.enabled": secured,
             # A machine whose disk is nearly full is no reason to refuse a few test posts.
             "cluster.routing.allocation.disk.threshold_enabled": "false",
@@ -165,7 +167,7 @@ def _installed() -> Path:
     raise Missing(f"Elasticsearch {VERSION} 没有安装（运行 deploy/engines/install.sh）")
 
 
-def _java() -> Path:
+def java() -> Path:
     """Home of a Java that is new enough; an older one would end the server with a page of words."""
     wanted = Missing(
         f"没有 Java {OLDEST_JAVA} 或更新的版本（Debian：apt-get install openjdk-17-jre-headless）"
