@@ -49,3 +49,7 @@ else
 fi
 echo "compose: made $made of ${#names[@]} passwords in $secrets, kept the others; the mail server's goes into smtp_password"
 echo "compose: people open Kibana as 'yujing_reader' with the password in kibana_reader_password"
+
+# The containers read these as users of their own.
+unreadable="$(find "$here" "$here/../elasticsearch" "$here/../../config" -path "$here/secrets" -prune -o ! -perm -o=r -print)"
+[ -z "$unreadable" ] || printf 'compose: not readable for everybody (chmod a+rX):\n%s\n' "$unreadable" >&2
