@@ -2,12 +2,16 @@
 # What docker-compose.yml needs beside itself (`make compose-env`): .env with the settings, and random passwords, one a
 # file. Nothing that is there is changed and no password is printed; run again after an upgrade, it adds what is new.
 #
-# env.sh [FOLDER]: where to write .env, and the passwords under deploy/compose/secrets; default: the repository.
+# env.sh [FOLDER]: where to write .env, and the passwords under its SECRETS_FOLDER; default: the repository.
 set -euo pipefail
 umask 077
 here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
 folder="$(cd "${1:-$here/../..}" && pwd)"
-secrets="$folder/deploy/compose/secrets"
+secrets="$(sed -n 's/^SECRETS_FOLDER=//p' "$folder/.env" 2>/dev/null || true)"
+case "${secrets:=./deploy/compose/secrets}" in
+  /*) ;;
+  *) secrets="$folder/${secrets#./}" ;;
+esac
 
 # Passwords that only the programs know, and keys: 48 hexadecimal digits need no escaping anywhere.
 names=(elastic_password kibana_system_password kibana_objects_key kibana_session_key kibana_importer_password
@@ -20,7 +24,7 @@ fresh() {
   draft="$(mktemp "$1.XXXXXX")"
   cat > "$draft"
   chmod "$2" "$draft"
-  ln -T "$draft" "$1" 2>/dev/null || { rm -f "$draft"; return 1; }
+  ln "$draft" "$1" 2>/dev/null || { rm -f "$draft"; return 1; }
   rm -f "$draft"
 }
 

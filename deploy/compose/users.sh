@@ -8,7 +8,7 @@ roles="${ROLES:-/setup/roles}"
 
 # ask METHOD PATH: sends stdin. The password stands in no argument list.
 ask() {
-  curl --silent --show-error --fail-with-body --retry 5 --retry-connrefused --max-time 30 --output /dev/null \
+  curl --silent --show-error --fail --retry 5 --retry-connrefused --max-time 30 --output /dev/null \
     --config <(printf 'user = "elastic:%s"\n' "$(cat "$secrets/elastic_password")") \
     --request "$1" --header 'Content-Type: application/json' --data-binary @- "$ELASTICSEARCH/_security/$2"
 }

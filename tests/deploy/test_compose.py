@@ -47,7 +47,7 @@ PROGRAMS = {
     },
     "docker.elastic.co/kibana/kibana": {
         "/bin/bash", "cat",
-        "curl",  # as above
+        "curl", "grep",  # as above
         "/usr/local/bin/kibana-docker",  # the image's command
     },
     "redis": {
@@ -198,6 +198,13 @@ def test_the_service_understands_its_environment(tmp_path: Path) -> None:
             assert access.password.get_secret_value() == (secrets / file).read_text()
 
 
+def test_kibana_gets_each_variable_that_its_settings_name() -> None:
+    text = (HERE / "kibana.yml").read_text("utf-8")
+    (entry,) = (script for script in shells(SERVICES["kibana"]) if "kibana-docker" in script)
+    assert set(re.findall(r"\$\{(\w+)\}", text)) == set(re.findall(r"(\w+)=", entry))
+    assert {"server.host", "elasticsearch.password", "i18n.locale"} <= yaml.safe_load(text).keys()
+
+
 # --------------------------------------------------------------------------------------------- make compose-env
 
 
@@ -224,6 +231,13 @@ def test_env_is_written_once_and_passwords_are_not_shown(tmp_path: Path) -> None
     assert {line.partition("=")[0] for line in kept} == set(SETTINGS)
     assert len(kept) == len(SETTINGS)
     assert not [name for name, password in made.items() if password in said]
+
+
+def test_passwords_go_where_the_settings_say(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("SECRETS_FOLDER=./kept/here\n")
+    subprocess.run([HERE / "env.sh", tmp_path], check=True, capture_output=True)
+    assert {path.name for path in (tmp_path / "kept" / "here").iterdir()} == COMPOSE["secrets"].keys()
+    assert not (tmp_path / "deploy").exists()
 
 
 def test_two_at_once_agree(tmp_path: Path) -> None:

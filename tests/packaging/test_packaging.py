@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-PACKAGES = ("alerts", "app", "config", "crawlers", "domain", "monitor", "nlp", "response", "store")
+PACKAGES = ("alerts", "app", "config", "crawlers", "deploy", "domain", "monitor", "nlp", "response", "store")
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +48,7 @@ def test_wheel_holds_packages_and_their_data(wheel: Path) -> None:
         "alerts/fonts/",
         "store/ledger/migrations/versions/",
         "app/sandbox/posts/",
+        "deploy/engines/install.sh",
     ):
         assert any(name.startswith(wanted) for name in names), wanted
 
