@@ -11,7 +11,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready-$(TORCH)
 UV := $(BIN)/uv
 
-.PHONY: demo test up lint bench lock clean setup engines
+.PHONY: demo test up lint bench lock clean setup engines compose-env
 
 # ENGINES=1: on Elasticsearch, Redis and PostgreSQL, started for it on this machine.
 demo: setup $(if $(ENGINES),engines)
@@ -32,6 +32,10 @@ lint: setup
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/lint-imports
 	@$(BIN)/mypy
+
+# Settings and random passwords for docker-compose.yml; keeps what is there.
+compose-env:
+	@deploy/compose/env.sh
 
 bench: setup
 	@$(BIN)/python -m bench

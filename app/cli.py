@@ -46,6 +46,9 @@ COMMANDS: dict[str, str] = {
 }
 """Command name → module in ``app.commands`` that holds a function ``command``, or a typer app ``commands``."""
 
+TRAINING = {"torch", "transformers", "onnx", "onnxscript"}
+"""Libraries that the service's container image leaves out (``deploy/compose/training-only.txt``)."""
+
 
 class LazyGroup(TyperGroup):
     """Imports a command's module when it is called, so that ``analyze`` does not wait for Scrapy."""
@@ -131,6 +134,10 @@ def run(call: Callable[[], Any]) -> int:
         return _say("已中断", 130)
     except BrokenPipeError:  # the reader of our stdout went away (``| head``)
         return 1
+    except ModuleNotFoundError as error:
+        if error.name not in TRAINING:
+            raise
+        return _say(f"这个安装没有 {error.name}：训练要用完整的安装，容器里用 training 镜像", 1)
     except OSError as error:
         where = error.filename or ("" if _flushed(sys.stdout) else "标准输出")
         return _say(f"{where}: {error.strerror or error}".lstrip(": "), 1)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
 import uuid
 from collections.abc import Callable, Iterator
 from typing import TypeVar
@@ -18,6 +20,21 @@ from deploy.engines.redis import RedisServer
 from store.ledger import open_ledger
 
 Kind = TypeVar("Kind", bound=Server)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """As root, a temporary folder of our own: every run that begins closes pytest's to all other users, and with it
+    to the servers of a run that goes on."""
+    if os.geteuid() == 0 and not config.option.basetemp:
+        config.option.basetemp = tempfile.mkdtemp(prefix="yujing-tests-")
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Nobody wants to look into the folder of a run that went well."""
+    folder = session.config.option.basetemp
+    if exitstatus == 0 and folder and "yujing-tests-" in str(folder):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def installed(make: Callable[[], Kind]) -> Kind:

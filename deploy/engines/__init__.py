@@ -12,6 +12,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -58,6 +59,7 @@ class Process:
     """A server's process: started with a log, awaited, ended."""
 
     def __init__(self, folder: Path, *, user: str | None) -> None:
+        self._folder = folder
         self._log = folder / "server.log"
         self._user = user
         self._process: subprocess.Popen[bytes] | None = None
@@ -86,6 +88,7 @@ class Process:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
+                cwd=self._folder,
                 start_new_session=True,
                 env={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C.UTF-8", **(env or {})},
                 user=self._user,
@@ -135,15 +138,23 @@ def other_user(*names: str) -> str | None:
 
 
 def own(folder: Path, user: str | None) -> None:
-    """Make a folder, and give it to the user; the folders above it let that user through."""
+    """Make a folder, and give it to the user; temporary folders of ours above it let that user through.
+
+    Raises ``Missing`` where another folder does not: whether strangers may enter that is not for us to change.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     if user is None:
         return
     shutil.chown(folder, user)
     folder.chmod(0o700)
-    for above in folder.parents:
-        if above.stat().st_uid == os.geteuid() and above != Path("/"):
-            above.chmod(above.stat().st_mode | 0o011)
+    temporary = Path(tempfile.gettempdir()).resolve()
+    for above in folder.resolve().parents:
+        state = above.stat()
+        if state.st_mode & 0o001:
+            continue
+        if temporary not in above.parents or state.st_uid != os.geteuid():
+            raise Missing(f"用户 {user} 进不了 {above}：给它 o+x 权限，或换一个文件夹")
+        above.chmod(state.st_mode | 0o011)
 
 
 def answers(port: int) -> bool:

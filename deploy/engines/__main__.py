@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -17,6 +18,8 @@ from deploy.engines.redis import RedisServer
 
 def main(command: list[str]) -> int:
     """The command's exit code; 1 when an engine is missing or does not start."""
+    # A polite end is an interruption too: the servers have sessions of their own and would stay.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with ExitStack() as ending:
         folder = Path(ending.enter_context(tempfile.TemporaryDirectory(prefix="yujing-engines-")))
         try:
@@ -30,11 +33,10 @@ def main(command: list[str]) -> int:
                 ending.callback(server.stop)
                 server.start()
                 variables |= server.variables
+            return subprocess.run(command, env={**os.environ, **variables}, check=False).returncode
         except (Missing, RuntimeError) as error:
             print(error, file=sys.stderr)
             return 1
-        try:
-            return subprocess.run(command, env={**os.environ, **variables}, check=False).returncode
         except KeyboardInterrupt:
             return 130
 

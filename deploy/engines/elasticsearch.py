@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import json
 import os
+import re
 import shutil
 import subprocess
 import urllib.request
@@ -14,6 +16,9 @@ from deploy.engines import Missing, Process, free_port, other_user, own
 
 VERSION = "8.19.21"
 USER = "elastic"
+OLDEST_JAVA = 17
+_OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+"""Past any proxy of the environment: the server is on this machine."""
 
 
 class ElasticsearchServer:
@@ -32,7 +37,7 @@ class ElasticsearchServer:
         settings: Mapping[str, str] | None = None,
     ) -> None:
         self._program = _installed()
-        self._java = _java()
+        self._java = java()
         self._user = other_user("elasticsearch", "nobody")
         self._folder, self._password, self._heap_mb = folder, password, heap_mb
         self._settings = dict(settings or {})
@@ -98,9 +103,10 @@ class ElasticsearchServer:
             "network.host": "127.0.0.1",
             "http.port": str(self.port),
             "transport.port": str(self._transport),
-            "path.data": str(self._folder / "data"),
-            "path.logs": str(self._folder / "logs"),
-            "path.repo": str(self.snapshots),
+            # In quotes: " #" begins a comment.
+            "path.data": json.dumps(str(self._folder / "data")),
+            "path.logs": json.dumps(str(self._folder / "logs")),
+            "path.repo": json.dumps(str(self.snapshots)),
             "xpack.security.enabled": secured,
             # A machine whose disk is nearly full is no reason to refuse a few test posts.
             "cluster.routing.allocation.disk.threshold_enabled": "false",
@@ -145,7 +151,7 @@ class ElasticsearchServer:
             pair = base64.b64encode(f"{USER}:{self._password}".encode()).decode()
             request.add_header("Authorization", f"Basic {pair}")
         try:
-            with urllib.request.urlopen(request, timeout=5) as answer:  # noqa: S310 - our own address
+            with _OPENER.open(request, timeout=5) as answer:
                 return bool(answer.status == 200)
         except OSError:
             return False
@@ -161,8 +167,16 @@ def _installed() -> Path:
     raise Missing(f"Elasticsearch {VERSION} 没有安装（运行 deploy/engines/install.sh）")
 
 
-def _java() -> Path:
+def java() -> Path:
+    """Home of a Java that is new enough; an older one would end the server with a page of words."""
+    wanted = Missing(
+        f"没有 Java {OLDEST_JAVA} 或更新的版本（Debian：apt-get install openjdk-17-jre-headless）"
+    )
     binary = shutil.which("java")
     if binary is None:
-        raise Missing("没有 Java 17 或更新的版本（Debian：apt-get install openjdk-17-jre-headless）")
+        raise wanted
+    said = subprocess.run([binary, "-version"], capture_output=True, text=True, check=False).stderr
+    found = re.search(r'version "(\d+)', said)
+    if found is None or int(found[1]) < OLDEST_JAVA:
+        raise wanted
     return Path(binary).resolve().parent.parent

@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def test_redis_keeps_what_it_confirmed_through_a_kill(own_server: Callable, tmp_path: Path) -> None:
-    server = own_server(lambda: RedisServer(tmp_path / "redis", password="p w"))
+    server = own_server(lambda: RedisServer(tmp_path / "a folder" / "redis", password="p w"))
     with redis.Redis.from_url(server.url, password="p w") as client:
         client.set("kept", "yes")
     server.kill()
@@ -34,7 +34,7 @@ def test_redis_keeps_what_it_confirmed_through_a_kill(own_server: Callable, tmp_
 
 
 def test_postgresql_keeps_what_it_confirmed_through_a_kill(own_server: Callable, tmp_path: Path) -> None:
-    server = own_server(lambda: PostgresqlServer(tmp_path / "postgresql"))
+    server = own_server(lambda: PostgresqlServer(tmp_path / "a folder" / ("long" * 25) / "postgresql"))
     address = server.url().replace("postgresql+psycopg", "postgresql")
     with psycopg.connect(address, password=server.password) as connection:
         connection.execute("CREATE TABLE kept AS SELECT 1 AS n")
