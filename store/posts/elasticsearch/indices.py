@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
@@ -20,6 +21,7 @@ class Indices:
         self._cluster, self._templates = cluster, templates
         self._stem = f"{cluster.address.prefix}-posts-v1-"
         self._known: set[str] = set()
+        self._making = threading.Lock()
         self.alias = f"{cluster.address.prefix}-posts"
         """Behind which all of them are read."""
 
@@ -51,10 +53,12 @@ class Indices:
                 if error.error != "resource_already_exists_exception":
                     raise
 
-        # Without its template it would take any field, and stay unseen behind no alias.
-        self._templates.install()
-        self._cluster.ask(make)
-        self._known.add(name)
+        with self._making:
+            if name not in self._known:
+                # Without its template it would take any field, and stay unseen behind no alias.
+                self._templates.install()
+                self._cluster.ask(make)
+                self._known.add(name)
 
     def forget(self, name: str) -> None:
         """An index is gone: it is made anew when it is needed."""
