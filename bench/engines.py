@@ -18,6 +18,7 @@ import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from pathlib import Path
@@ -196,9 +197,10 @@ def _beside_parallel_bulk(server: ElasticsearchServer, access: Access, cutter: C
     ours, theirs = [], []
     for turn in range(2):
         with closing(open_posts(f"{server.url}/ours{turn}", access, segment=cutter)) as posts:
+            _make_months(posts)
             ours.append(_ingest(posts, COMPARED, threads=THREADS, prepared=batches))
         with (
-            closing(open_posts(f"{server.url}/theirs{turn}", access, segment=cutter)),
+            closing(open_posts(f"{server.url}/theirs{turn}", access, segment=cutter)) as posts,
             closing(
                 Elasticsearch(
                     f"http://127.0.0.1:{server.port}",
@@ -207,8 +209,22 @@ def _beside_parallel_bulk(server: ElasticsearchServer, access: Access, cutter: C
                 )
             ) as client,
         ):
+            _make_months(posts)
             theirs.append(COMPARED / _seconds(lambda client=client, turn=turn: _bulk(client, turn, ready)))  # type: ignore[misc]
     return max(ours), max(theirs)
+
+
+def _make_months(posts: Posts) -> None:
+    """Let both sides find their indices made, as every ingest but the first of a month does."""
+    made = next(posts_of(1))
+    posts.put(
+        [
+            replace(
+                made, post=replace(made.post, id=f"month-{days}", published_at=NOW - timedelta(days=days))
+            )
+            for days in range(0, DAYS + 1, 10)
+        ]
+    )
 
 
 def _bulk(client: Elasticsearch, turn: int, ready: Sequence[tuple[str, str, dict[str, Any]]]) -> None:
