@@ -24,7 +24,7 @@ Rollback = Annotated[bool, typer.Option("--rollback", help="退回上一个模�
 Rejudge = Annotated[bool, typer.Option("--rejudge", help="升级程序后：用在用的模型重判最近 28 天")]
 By = Annotated[str, typer.Option("--by", help="是谁；默认登录名")]
 Data = Annotated[Path | None, typer.Option("--data", help="从头训练：语料目录", show_default=False)]
-BASE = "从头训练：Hugging Face 格式的编码器目录或 hub 名称，默认随程序"
+BASE = "从头训练：Hugging Face 格式的编码器目录、hub 名称或模型目录，默认随程序"
 Base = Annotated[str | None, typer.Option("--base", help=BASE, show_default=False)]
 Out = Annotated[Path | None, typer.Option("--out", help="从头训练：写出模型的目录", show_default=False)]
 WORK = "从头训练：断点目录，默认 <out>.work"
