@@ -13,6 +13,7 @@ import os
 import shutil
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -99,10 +100,25 @@ def connect(path: Path) -> sqlite3.Connection:
 
 def configure(connection: sqlite3.Connection) -> None:
     """Set what every connection of ours has set. Raises ``sqlite3.Error``."""
-    if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
-        connection.execute("PRAGMA journal_mode=WAL").fetchone()
+    use_log(connection)
     for pragma in PRAGMAS:
         connection.execute(pragma).fetchone()
+
+
+def use_log(connection: sqlite3.Connection) -> None:
+    """Turn the write-ahead log on. Raises ``sqlite3.Error``.
+
+    Two processes that turn it on for a new file at once get in each other's way, and SQLite answers "locked" at once
+    instead of waiting: one of them would wait for ever.
+    """
+    until = time.monotonic() + BUSY_S
+    while connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+        try:
+            connection.execute("PRAGMA journal_mode=WAL").fetchone()
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorname != "SQLITE_BUSY" or time.monotonic() > until:
+                raise
+            time.sleep(0.02)
 
 
 def os_failure(path: Path, error: OSError | ValueError) -> StoreError:

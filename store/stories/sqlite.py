@@ -10,6 +10,7 @@ from threading import RLock
 from typing import Any
 
 from domain.errors import StoreError
+from store.embedded import use_log
 from store.stories import Rows
 from store.stories.rows import SqlRows
 
@@ -38,7 +39,7 @@ class SqliteStories:
             self._db = sqlite3.connect(
                 path or ":memory:", timeout=30, isolation_level=None, check_same_thread=False
             )
-            self._db.execute("PRAGMA journal_mode=WAL")
+            use_log(self._db)
             # A story that a power cut forgets is found again: no need to wait for the disk.
             self._db.execute("PRAGMA synchronous=NORMAL")
             self._db.executescript(SCHEMA)
