@@ -39,6 +39,7 @@ COMMANDS: dict[str, str] = {
     "doctor": "doctor",
     "migrate": "migrate",
     "search": "search",
+    "erase": "erase",
     "incident": "incident",
     "plan": "plan",
     "silence": "silence",

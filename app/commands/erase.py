@@ -1,0 +1,44 @@
+"""``yujing erase``: everything that one author published is deleted (PIPL art. 47)."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+import typer
+
+from app.signing import signed
+from domain.errors import InputError
+from store.ledger import AuditEntry
+
+EXAMPLE = "例：yujing erase 0f3a…（search --json 里的 id） --reason 本人要求删除"
+
+
+def command(
+    ctx: typer.Context,
+    post: Annotated[
+        str, typer.Argument(metavar="POST", help="这位作者任意一条帖子的编号", show_default=False)
+    ],
+    reason: Annotated[str, typer.Option(help="原因（必填）", show_default=False)],
+    by: Annotated[str, typer.Option("--by", help="是谁；默认登录名")] = "",
+) -> None:
+    """删除一位作者的全部帖子（个人信息保护法第四十七条），记入审计；不能撤销。
+
+    已发出的邮件、收件箱里还没处理的帖子和备份不在其内。
+    """
+    app, actor = ctx.obj(), signed(by)
+    if not reason.strip():
+        raise InputError("请用 --reason 写明原因")
+    found = app.posts.get(post)
+    if found is None:
+        raise InputError("没有这条帖子：编号见 yujing search --json")
+    key = found.post.author.key
+    if not key:
+        raise InputError("这条帖子没有作者标识，不知道哪些帖子是同一个人的")
+    # First, so that a kill leaves no deletion that nobody knows of.
+    app.ledger.audit.record(
+        AuditEntry(
+            at=app.clock.now(), actor=actor, action="erase", subject=f"帖子 {post} 的作者", reason=reason
+        )
+    )
+    print(json.dumps({"erased": app.posts.forget_author(key)}))

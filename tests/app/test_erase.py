@@ -1,0 +1,90 @@
+"""``yujing erase``: all posts of one author go, nobody else's, and the audit says who did it."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from app.cli import cli
+from app.wire import App
+from domain.assessment import Assessment, Sentiment
+from domain.errors import InputError
+from domain.post import Author, Post, post_id
+from store.posts import Judged
+
+NOW = datetime.now(UTC)
+
+
+def _judged(native: str, author: str, age: timedelta) -> Judged:
+    post = Post(
+        id=post_id("weibo", native),
+        platform="weibo",
+        source="import",
+        native_id=native,
+        text="提现不到账",
+        published_at=NOW - age,
+        fetched_at=NOW,
+        author=Author(key=author),
+    )
+    probabilities = {"negative": 0.9, "neutral": 0.1, "positive": 0.0}
+    return Judged(
+        post=post,
+        assessment=Assessment(
+            post_id=post.id, model="m@1", sentiment=Sentiment.NEGATIVE, probabilities=probabilities
+        ),
+    )
+
+
+@pytest.fixture
+def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[App]:
+    for name in [name for name in os.environ if name.startswith("YUJING_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("YUJING_HOME", str(tmp_path))
+    with closing(App.from_environment(os.environ)) as opened:
+        opened.posts.put(
+            [
+                _judged("1", "somebody", timedelta(days=1)),
+                _judged("2", "somebody", timedelta(days=90)),
+                _judged("3", "another", timedelta(days=1)),
+                _judged("4", "", timedelta(days=1)),
+            ]
+        )
+        yield opened
+
+
+def _erase(*arguments: str) -> tuple[BaseException | None, str]:
+    done = CliRunner().invoke(cli, ["erase", *arguments], standalone_mode=False)
+    return done.exception, done.stdout
+
+
+def test_all_of_one_author_in_every_month_and_nobody_else(app: App) -> None:
+    error, out = _erase(post_id("weibo", "1"), "--reason", "本人要求", "--by", "王芳")
+    assert error is None
+    assert json.loads(out) == {"erased": 2}
+    assert {native for native in "1234" if app.posts.get(post_id("weibo", native))} == {"3", "4"}
+    (entry,) = app.ledger.audit.last()
+    assert (entry.actor, entry.action, entry.reason) == ("王芳", "erase", "本人要求")
+
+
+@pytest.mark.parametrize(
+    ("post", "reason", "why"),
+    [
+        (post_id("weibo", "9"), "本人要求", "没有这条帖子"),
+        (post_id("weibo", "4"), "本人要求", "没有作者标识"),
+        (post_id("weibo", "1"), " ", "原因"),
+    ],
+)
+def test_what_cannot_be_erased_is_said_and_nothing_happens(
+    app: App, post: str, reason: str, why: str
+) -> None:
+    error, _ = _erase(post, "--reason", reason, "--by", "王芳")
+    assert isinstance(error, InputError) and why in str(error)
+    assert app.posts.size() == 4
+    assert app.ledger.audit.last() == []
