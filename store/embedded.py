@@ -119,6 +119,8 @@ def use_log(connection: sqlite3.Connection) -> None:
             if error.sqlite_errorname != "SQLITE_BUSY" or time.monotonic() > until:
                 raise
             time.sleep(0.02)
+        else:
+            return  # also where there is no such log: in memory, and on some network file systems
 
 
 def os_failure(path: Path, error: OSError | ValueError) -> StoreError:
