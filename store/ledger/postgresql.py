@@ -82,7 +82,7 @@ def postgresql_handle(url: str, access: Access) -> Handle:
     where = f"PostgreSQL {_shown(address)}"
     engine = sqlalchemy.create_engine(
         address,
-        connect_args=_arguments(address, access),
+        connect_args=arguments(address, access),
         json_serializer=dumps_value,
         hide_parameters=True,
         pool_size=POOL,
@@ -122,7 +122,8 @@ def _address(url: str) -> URL:
     return address
 
 
-def _arguments(address: URL, access: Access) -> dict[str, object]:
+def arguments(address: URL, access: Access) -> dict[str, object]:
+    """How libpq connects to an address beside what stands in it: password, CA, limits of time."""
     limits = {
         "statement_timeout": STATEMENT_S * 1000,
         "lock_timeout": LOCK_S * 1000,

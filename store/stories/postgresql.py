@@ -11,7 +11,7 @@ import psycopg
 from sqlalchemy.engine import make_url
 
 from config.settings import Access
-from domain.errors import StoreError
+from store.ledger.postgresql import arguments, refusal
 from store.stories import Rows
 from store.stories.rows import SqlRows
 
@@ -30,8 +30,8 @@ SCHEMA = (
 )
 LOCK = 0x5953544F
 """Number of the advisory lock that a worker holds while it places a batch ("YSTO")."""
-CONNECT_S, WAIT_S = 10, 60
-"""Seconds for a connection, and for the worker before us."""
+WAIT_S = 60
+"""Seconds for the worker before us."""
 
 
 class PostgresqlStories:
@@ -44,13 +44,12 @@ class PostgresqlStories:
             "port": address.port,
             "user": address.username,
             "dbname": address.database,
-            "password": access.password.get_secret_value() or None,
-            "connect_timeout": CONNECT_S,
+            **arguments(address, access),
+            # A worker waits for those before it, who place a whole batch each.
             "options": f"-c lock_timeout={WAIT_S}s -c statement_timeout={WAIT_S}s",
-            **({"sslmode": "verify-full", "sslrootcert": str(access.ca)} if access.ca else {}),
             **address.query,
         }
-        self._where = f"{address.host}:{address.port or 5432}"
+        self._where = f"故事库（PostgreSQL {address.host}:{address.port or 5432}）"
         self._lock = RLock()
         self._open: psycopg.Connection[tuple[Any, ...]] | None = None
         with self._transaction() as connection:
@@ -94,13 +93,4 @@ class PostgresqlStories:
             except psycopg.Error as error:
                 if self._open is not None and self._open.broken:
                     self._open.close()
-                raise self._failure(error) from error
-
-    def _failure(self, error: psycopg.Error) -> StoreError:
-        # The server's own words may repeat values; its class of error says enough.
-        reason = error.sqlstate or type(error).__name__
-        permanent = (error.sqlstate or "")[:2] in ("28", "3D", "42")
-        return StoreError(
-            f"故事库（PostgreSQL {self._where}）拒绝了操作：{reason}：请检查服务器、用户名和权限",
-            permanent=permanent,
-        )
+                raise refusal(self._where, error) from error

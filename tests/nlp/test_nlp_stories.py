@@ -179,4 +179,5 @@ def test_a_lost_connection_is_transient_and_made_anew(postgresql_server: Postgre
 def test_a_wrong_password_is_permanent_and_not_repeated(postgresql_server: PostgresqlServer) -> None:
     with pytest.raises(StoreError) as refused:
         open_stories(postgresql_server.url(), Access(password=SecretStr("geheim")))
+    assert refused.value.permanent
     assert "geheim" not in str(refused.value)
