@@ -22,7 +22,7 @@ engines:
 	@deploy/engines/install.sh
 
 test: setup lint engines
-	@$(BIN)/pytest
+	@$(BIN)/pytest -n 2 --dist loadfile
 
 up: setup
 	@$(BIN)/yujing up

@@ -90,8 +90,8 @@ def root(ctx: typer.Context) -> None:
     """Hand every command the factory of the wired application; nothing is opened until it is called."""
     from app.wire import App
 
-    def factory() -> App:
-        app = App.from_environment(os.environ)
+    def factory(*, patience_s: float | None = None) -> App:
+        app = App.from_environment(os.environ, patience_s=patience_s)
         ctx.call_on_close(app.close)
         return app
 

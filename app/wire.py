@@ -68,18 +68,23 @@ PLATFORMS = {
 
 
 class App:
-    """One wired application. ``close`` releases what was opened."""
+    """One wired application. ``close`` releases what was opened.
 
-    def __init__(self, environment: Environment, clock: Clock) -> None:
+    ``patience_s``: how long opening the posts and asking them waits for an engine that does not answer; None: as long
+    as a service does. A person who asks what is wrong waits for nothing.
+    """
+
+    def __init__(self, environment: Environment, clock: Clock, *, patience_s: float | None = None) -> None:
         self.environment = environment
         self.clock = clock
+        self._patience_s = patience_s
         self._opened = ExitStack()
         self._loaded: tuple[Path, Runtime, Analyzer] | None = None
 
     @classmethod
-    def from_environment(cls, variables: Mapping[str, str]) -> App:
+    def from_environment(cls, variables: Mapping[str, str], *, patience_s: float | None = None) -> App:
         """The application that the environment describes. Raises ``ConfigError``."""
-        return cls(read_environment(variables), Clock.from_environment(variables))
+        return cls(read_environment(variables), Clock.from_environment(variables), patience_s=patience_s)
 
     @property
     def home(self) -> Path:
@@ -118,7 +123,9 @@ class App:
         from store.posts import open_posts
 
         given = self.environment
-        return self._open(open_posts(given.posts_url, given.posts_access, segment=self.cut))
+        return self._open(
+            open_posts(given.posts_url, given.posts_access, segment=self.cut, patience_s=self._patience_s)
+        )
 
     @cached_property
     def ledger(self) -> Ledger:
@@ -134,7 +141,8 @@ class App:
         from crawlers.privacy import mask
         from store.events import open_events
 
-        events = open_events(self.environment.posts_url, self.environment.posts_access)
+        given = self.environment
+        events = open_events(given.posts_url, given.posts_access, patience_s=self._patience_s)
         if events is None:
             return None
         return Mirror(events=self._open(events), ledger=self.ledger, inbox=self.inbox, mask=mask)

@@ -155,6 +155,12 @@ def target_of(variables: Mapping[str, str], url: str) -> tuple[str, Access]:
     return url, _access(merged, "YUJING_TO")
 
 
+def kibana_access(variables: Mapping[str, str]) -> Access:
+    """What opens Kibana for ``yujing kibana --push``. Raises ``ConfigError``."""
+    merged = _with_remembered(variables, home_of(variables) / "settings.env")
+    return _access(merged, "YUJING_KIBANA")
+
+
 def _value(variables: Mapping[str, str], name: str) -> str:
     """The value of a variable or of the file that ``NAME_FILE`` names; empty when neither is set."""
     direct, path = variables.get(name, ""), variables.get(f"{name}_FILE", "")

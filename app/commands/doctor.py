@@ -6,6 +6,7 @@ import json
 import os
 from collections import Counter
 from dataclasses import asdict, replace
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -36,7 +37,8 @@ def command(
     console, waiting = Console(highlight=False), Console(stderr=True)
     counted: Counter[str] = Counter()
     mendable = 0
-    for part in parts(ctx.obj, variables=os.environ, secrets=secrets):
+    # Somebody waits for the answer: an engine that is away is told at once.
+    for part in parts(partial(ctx.obj, patience_s=0.0), variables=os.environ, secrets=secrets):
         # Off a terminal rich shows nothing.
         with waiting.status(f"检查{part.name}"):
             found = part.examine(fix=fix)

@@ -67,18 +67,12 @@ def command(
 
 
 def _push(url: str, text: str, prefix: str) -> None:
-    from config.environment import secret_of
+    from config.environment import kibana_access
     from deploy.kibana.push import push
     from deploy.kibana.remote import Remote
 
-    ca = secret_of(os.environ, "YUJING_KIBANA_CA").get_secret_value()
-    remote = Remote(
-        url,
-        name="Kibana",
-        password=secret_of(os.environ, "YUJING_KIBANA_PASSWORD"),
-        api_key=secret_of(os.environ, "YUJING_KIBANA_API_KEY"),
-        ca=Path(ca) if ca else None,
-    )
+    access = kibana_access(os.environ)
+    remote = Remote(url, name="Kibana", password=access.password, api_key=access.api_key, ca=access.ca)
     version, count = push(remote, text)
     print(f"已导入 {count} 个对象到 Kibana {version}：{remote.url}/app/dashboards#/view/{prefix}-overview")
 

@@ -51,10 +51,13 @@ def has_events(url: str) -> bool:
     return urlsplit(url).scheme in SCHEMES
 
 
-def open_events(url: str, access: Access = NO_ACCESS) -> Events | None:
-    """The events beside the posts of an address; None where posts are embedded. Raises ``ConfigError``."""
+def open_events(url: str, access: Access = NO_ACCESS, *, patience_s: float | None = None) -> Events | None:
+    """The events beside the posts of an address; None where posts are embedded. Raises ``ConfigError``.
+
+    ``patience_s``: how long a server that does not answer is asked again, None: as long as suits a service.
+    """
     if not has_events(url):
         return None
-    from store.events.elastic import ElasticEvents
+    from store.events.elastic import PATIENCE_S, ElasticEvents
 
-    return ElasticEvents.at(url, access)
+    return ElasticEvents.at(url, access, patience_s=PATIENCE_S if patience_s is None else patience_s)

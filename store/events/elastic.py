@@ -33,9 +33,9 @@ class ElasticEvents:
         self._prepared = False
 
     @classmethod
-    def at(cls, url: str, access: Access) -> ElasticEvents:
+    def at(cls, url: str, access: Access, *, patience_s: float = PATIENCE_S) -> ElasticEvents:
         """Beside the posts of an address. Raises ``ConfigError``."""
-        return cls(Cluster(address(url, "帖子库 YUJING_POSTS_URL "), access, patience_s=PATIENCE_S))
+        return cls(Cluster(address(url, "帖子库 YUJING_POSTS_URL "), access, patience_s=patience_s))
 
     @property
     def alias(self) -> str:

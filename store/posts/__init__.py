@@ -183,18 +183,27 @@ class Posts(Examined, Protocol):
         """Release files and connections."""
 
 
-def open_posts(url: str, access: Access = NO_ACCESS, *, segment: Callable[[str], list[str]]) -> Posts:
+def open_posts(
+    url: str,
+    access: Access = NO_ACCESS,
+    *,
+    segment: Callable[[str], list[str]],
+    patience_s: float | None = None,
+) -> Posts:
     """The posts at an address; ``segment`` cuts texts and questions into words.
+
+    ``patience_s``: how long a server that does not answer is asked again, None: as long as suits a service.
 
     ``sqlite:///path``, ``elasticsearch://[user@]host:9200[/prefix]`` or ``https://…`` (Elasticsearch with TLS).
     Raises ``ConfigError`` for another scheme, ``StoreError``.
     """
     what = "帖子库 YUJING_POSTS_URL "
     if url.partition("://")[0] in ("elasticsearch", "https"):
-        from store.posts.elasticsearch.connection import Cluster, address
+        from store.posts.elasticsearch.connection import PATIENCE_S, Cluster, address
         from store.posts.elasticsearch.posts import ElasticPosts
 
-        return ElasticPosts(Cluster(address(url, what), access), segment)
+        patience_s = PATIENCE_S if patience_s is None else patience_s
+        return ElasticPosts(Cluster(address(url, what), access, patience_s=patience_s), segment)
     path = sqlite_path(url, what, others="、elasticsearch://主机:9200 与 https://主机:9200")
     from store.posts.sqlite import SqlitePosts
 

@@ -222,9 +222,15 @@ def test_an_address_that_is_none(url: str, password: str, told: str) -> None:
     assert "secret" not in str(refused.value)
 
 
-def test_the_command_imports(kibana: Kibana, monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
+@pytest.mark.parametrize("remembered", [False, True])
+def test_the_command_imports(
+    kibana: Kibana, monkeypatch: pytest.MonkeyPatch, tmp_path: Any, remembered: bool
+) -> None:
     monkeypatch.setenv("YUJING_HOME", str(tmp_path))
-    monkeypatch.setenv("YUJING_KIBANA_PASSWORD", PASSWORD)
+    if remembered:
+        (tmp_path / "settings.env").write_text(f"YUJING_KIBANA_PASSWORD='{PASSWORD}'\n", "utf-8")
+    else:
+        monkeypatch.setenv("YUJING_KIBANA_PASSWORD", PASSWORD)
     done = CliRunner().invoke(
         cli, ["kibana", "--push", f"http://elastic@{kibana.address}", "--prefix", "acme"]
     )

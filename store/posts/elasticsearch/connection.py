@@ -21,6 +21,8 @@ from store.posts.elasticsearch.problems import is_passing, problem
 PREFIX = "yujing"
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,99}")
 """What an index name may begin with: none of Elasticsearch's wildcards, commas, colons or dots."""
+PATIENCE_S = 20.0
+"""How long a service waits for a cluster that is in trouble before somebody is told."""
 _T = TypeVar("_T")
 
 
@@ -78,7 +80,7 @@ class Cluster:
         access: Access,
         *,
         timeout_s: float = 60.0,
-        patience_s: float = 20.0,
+        patience_s: float = PATIENCE_S,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         """``timeout_s``: for one answer; ``patience_s``: after so long, trouble is reported and not waited for."""
