@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import random
 import shutil
 import subprocess
 import sys
@@ -24,9 +23,9 @@ from domain.assessment import Assessment, Sentiment
 from domain.errors import ConfigError, StoreError, UsageError
 from domain.post import Author, Engagement, Post, post_id
 from store.posts import Judged, Posts, Record, open_posts
+from tests.app.killing import killed_until_done
 
 NOW = datetime.now(UTC).replace(microsecond=7)
-ROOT = Path(__file__).parents[2]
 CHILD = Path(__file__).with_name("migrating.py")
 
 
@@ -240,37 +239,11 @@ def test_progress_that_cannot_be_read_is_said(source: Posts, target: Posts, tmp_
 def test_killed_again_and_again_it_ends_with_all_of_it(
     source: Posts, target: Posts, notebook: Notebook, tmp_path: Path
 ) -> None:
-    arguments = [
-        sys.executable,
-        CHILD,
-        tmp_path / "migrate",
-        *(f"sqlite:///{tmp_path}/{name}.db" for name in ("source", "target")),
-    ]
-    kills, chance, lines = 0, random.Random(5), [""]
-    while not lines[-1].startswith("done"):
-        child = subprocess.Popen(
-            arguments,
-            stdout=subprocess.PIPE,
-            text=True,
-            cwd=ROOT,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
-        )
-        assert child.stdout
-        lines = []
-        for line in child.stdout:
-            lines.append(line)
-            if kills < 6 and len(lines) > kills // 2:
-                # Somewhere within the next step.
-                with pytest.raises(subprocess.TimeoutExpired):
-                    child.wait(timeout=chance.uniform(0, 0.003))
-                child.kill()
-                kills += 1
-                break
-        child.stdout.close()
-        child.wait()
-        assert lines, "it ended without a word"
-    assert lines[-1].split()[2:] == ["130", "True"]
-    assert kills == 6
+    stores = (f"sqlite:///{tmp_path}/{name}.db" for name in ("source", "target"))
+    last = killed_until_done(
+        [sys.executable, CHILD, tmp_path / "migrate", *stores], kills=6, within_s=0.003, patience=2
+    )
+    assert last.split()[2:] == ["130", "True"]
     assert list(records(target)) == list(records(source))
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import random
-import subprocess
 import sys
 import uuid
 from collections.abc import Callable, Iterator
@@ -31,9 +29,9 @@ from domain.post import Engagement, Post, post_id
 from domain.source_run import Outcome, SourceRun
 from store.ledger import AuditEntry
 from store.posts import Judged, Posts, open_posts
+from tests.app.killing import killed_until_done
 
 NOW = datetime.now(UTC)
-ROOT = Path(__file__).parents[2]
 CHILD = Path(__file__).with_name("migrating.py")
 SECRET = "geheim-0123456789"
 
@@ -232,36 +230,13 @@ def test_killed_again_and_again_the_cluster_ends_with_all_of_it(
     home: Path, tmp_path: Path, posts_url: str, elasticsearch_server: ElasticsearchServer
 ) -> None:
     source = f"sqlite:///{home}/posts.sqlite3"
-    arguments = [sys.executable, CHILD, tmp_path / "migrate", source, posts_url]
-    kills, chance, lines = 0, random.Random(7), [""]
-    while not lines[-1].startswith("done"):
-        child = subprocess.Popen(
-            arguments,
-            stdout=subprocess.PIPE,
-            text=True,
-            cwd=ROOT,
-            env={
-                **os.environ,
-                "PYTHONPATH": str(ROOT),
-                "YUJING_TO_PASSWORD": elasticsearch_server.password,
-            },
-        )
-        assert child.stdout
-        lines = []
-        for line in child.stdout:
-            lines.append(line)
-            if kills < 3:
-                # Somewhere within the next step.
-                with pytest.raises(subprocess.TimeoutExpired):
-                    child.wait(timeout=chance.uniform(0, 0.02))
-                child.kill()
-                kills += 1
-                break
-        child.stdout.close()
-        child.wait()
-        assert lines, "it ended without a word"
-    assert lines[-1].split()[2:] == ["130", "True"]
-    assert kills == 3
+    last = killed_until_done(
+        [sys.executable, CHILD, tmp_path / "migrate", source, posts_url],
+        kills=3,
+        within_s=0.02,
+        environment={"YUJING_TO_PASSWORD": elasticsearch_server.password},
+    )
+    assert last.split()[2:] == ["130", "True"]
     access = Access(password=SecretStr(elasticsearch_server.password))
     with (
         closing(open_posts(source, segment=str.split)) as ours,
