@@ -33,8 +33,6 @@ from nlp.runtime import Runtime
 Say = Callable[[str], None]
 SETS = ("authored_posts", "written_posts")
 """Sets of the package that are replayed, as far as they are there."""
-HELD_OUT = 0.15
-"""Share of the replayed posts that no training of ours reads; the same posts as in ``nlp.train``."""
 LEAST = 20
 """Labels below which a training is not worth its minutes."""
 
@@ -86,7 +84,7 @@ def replayed(folder: Path | None = None) -> Split:
     ]
     if not found:
         raise InputError(f"{folder} 里没有 {SETS[0]}.jsonl.gz")
-    return corpus.parted([e for name in found for e in corpus.read(folder, name)], held_out=HELD_OUT)
+    return corpus.parted([e for name in found for e in corpus.read(folder, name)], held_out=corpus.HELD_OUT)
 
 
 def own_parts(own: Sequence[Example], replay: Split, share: float) -> tuple[list[Example], list[Example]]:

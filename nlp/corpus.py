@@ -23,8 +23,9 @@ from nlp.labels import DOMAINS, EMOTIONS, EVENTS, SENTIMENTS, STANCES, TOPICS
 from nlp.minhash import PERMUTATIONS, shingles, signature
 
 READ_POSTS = "read_posts"
-"""Posts of the unlabelled corpus that were read and labelled for this project; only their hashes and labels ship."""
+"""Posts of ``READ_FROM`` that were read and labelled for this project; only their hashes and labels ship."""
 UNLABELLED = "unlabelled"
+READ_FROM = (UNLABELLED, "finance_negative.train", "crisis_events.train")
 SHIPPED = ("authored_posts", "written_posts")
 """Posts written for this project, all of them in ``nlp/corpora``."""
 LABELLED = ("finance_posts.labelled.train", "finance_posts.labelled.more.train", *SHIPPED, READ_POSTS)
@@ -38,6 +39,8 @@ OTHERS = (
 )
 AUXILIARY = ("crisis_events.train", "weibo_emotion.train")
 """Sets that teach the encoder and measure nothing."""
+HELD_OUT = 0.2
+"""Share of the clusters that are not trained on: half to tune on, half to measure on."""
 BANDS = 8
 LARGEST = 40
 """A larger cluster (one advert pasted everywhere) is always trained on: it would fill a held-out part."""
@@ -136,16 +139,18 @@ def text_hash(text: str) -> str:
 
 
 def _read_posts(data: Path) -> Iterator[dict[str, Any]]:
-    """The labels of ``nlp/corpora/read_posts`` with the texts they belong to, found by hash in the unlabelled corpus.
+    """The labels of ``nlp/corpora/read_posts`` with the texts they belong to, found by hash in ``READ_FROM``.
 
-    Entities are stored as places [start, end) in the text, ``negative_about`` as numbers of entities.
+    Entities are stored as places [start, end) in the text, ``negative_about`` as numbers of entities. A post of a
+    set that labels its companies has none here: they are learnt from there.
     """
     labels = {row["sha256"]: row for row in rows(find(data, READ_POSTS))}
-    for row in rows(find(data, UNLABELLED)):
-        if row["source"].startswith("finance") and (label := labels.pop(text_hash(row["text"]), None)):
+    for row in (row for name in READ_FROM for row in rows(find(data, name))):
+        if label := labels.pop(text_hash(row["text"]), None):
             names = [row["text"][start:end] for start, end in label["entities"]]
             yield label | {
                 "id": label["sha256"][:16],
+                "title": row.get("title") or "",
                 "text": row["text"],
                 "entities": names,
                 "negative_about": [names[i] for i in label["negative_about"]],
@@ -280,7 +285,7 @@ class Split:
     test: list[Example]
 
 
-def split(data: Path, *, held_out: float = 0.15) -> Split:
+def split(data: Path, *, held_out: float = HELD_OUT) -> Split:
     """Split by the hash of the cluster: no near-duplicate and no contrast group is on two sides.
 
     Half of ``held_out`` is for tuning, half for measuring; rows of the public sets that copy a held-out text
@@ -301,7 +306,9 @@ def parted(examples: Sequence[Example], *, held_out: float) -> Split:
         smallest[number] = min(smallest.get(number, digest), digest)
     parts: dict[str, list[Example]] = {"train": [], "tune": [], "test": []}
     for example, number in zip(examples, roots, strict=True):
-        place = int(smallest[number][:8], 16) / 2**32 if sizes[number] <= LARGEST else 1.0
+        # The smallest of many digests is small; hashed again, a large cluster is held out as often as a single text.
+        again = hashlib.sha256(smallest[number].encode()).hexdigest()
+        place = int(again[:8], 16) / 2**32 if sizes[number] <= LARGEST else 1.0
         part = "test" if place < held_out / 2 else "tune" if place < held_out else "train"
         if part != "train" and example.set in AUXILIARY:
             continue

@@ -39,9 +39,9 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rows = [json.loads(line) for line in (HERE / "authored_eval.jsonl").read_text("utf-8").splitlines()]
     # As they are, all of them fall on the held-out side: that is what they were chosen for.
     rows = [row | {"text": f"听说，{row['text']}"} for row in rows]
-    write(folder, "authored_posts", rows[:150])
-    write(folder, "finance_posts.labelled.train", [row | {"title": ""} for row in rows[150:220]])
-    write(folder, "finance_posts.labelled.more.train", [row | {"title": ""} for row in rows[220:290]])
+    write(folder, "authored_posts", rows[:140])
+    write(folder, "finance_posts.labelled.train", [row | {"title": ""} for row in rows[140:200]])
+    write(folder, "finance_posts.labelled.more.train", [row | {"title": ""} for row in rows[200:260]])
     write(
         folder,
         "finance_negative.train",
@@ -50,24 +50,25 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 "id": row["id"], "title": "", "text": row["text"], "entities": row["entities"],
                 "negative": int(row["sentiment"] == "negative"), "key_entities": row["negative_about"],
             }
-            for row in rows[290:320]
+            for row in rows[260:290]
         ],
     )  # fmt: skip
-    write(folder, "written_posts", rows[360:368])
-    write(folder, "unlabelled", [{"source": "finance_post", "text": row["text"]} for row in rows[368:]])
-    write(
-        folder,
-        "read_posts",
-        [
-            {
-                "sha256": corpus.text_hash(row["text"]), "sentiment": row["sentiment"], "topics": row["topics"],
-                "stance": row["stance"], "ad": row["ad"],
-                "entities": [[row["text"].index(e), row["text"].index(e) + len(e)] for e in row["entities"]],
-                "negative_about": [row["entities"].index(e) for e in row["negative_about"]],
-            }
-            for row in rows[368:]
-        ],
-    )  # fmt: skip
+    write(folder, "written_posts", rows[330:338])
+    write(folder, "unlabelled", [{"source": "finance_post", "text": row["text"]} for row in rows[338:]])
+    labels = [
+        {
+            "sha256": corpus.text_hash(row["text"]), "sentiment": row["sentiment"], "topics": row["topics"],
+            "stance": row["stance"], "ad": row["ad"],
+            "entities": [[row["text"].index(e), row["text"].index(e) + len(e)] for e in row["entities"]],
+            "negative_about": [row["entities"].index(e) for e in row["negative_about"]],
+        }
+        for row in rows[338:]
+    ]  # fmt: skip
+    # One of a public set, which labels its companies itself.
+    labels.append(
+        labels[0] | {"sha256": corpus.text_hash(rows[260]["text"]), "entities": [], "negative_about": []}
+    )
+    write(folder, "read_posts", labels)
     write(
         folder,
         "review_polarity.train",
@@ -77,7 +78,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ],
     )
     write(folder, "weibo_emotion.train", [{"text": "气死我了", "emotion": "angry"}])
-    for name, part in (("news", rows[320:340]), ("forum", rows[340:360])):
+    for name, part in (("news", rows[290:310]), ("forum", rows[310:330])):
         write(
             folder,
             f"{name}_sentiment.train",
@@ -119,8 +120,7 @@ def test_each_set_says_only_what_its_labels_say(data: Path) -> None:
 
 def test_labels_by_hash_find_their_texts_and_their_companies(data: Path) -> None:
     found = read(data, "read_posts")
-    texts = {corpus.text_hash(row["text"]): row["text"] for row in corpus.rows(data / "unlabelled.jsonl")}
-    assert len(found) == len(texts) == 3
+    assert len(found) == 6 and [len(example.entities) > 0 for example in found] == [*[True] * 5, False]
     for example in found:
         assert all(name in example.text for name, _ in example.entities)
         accused = [name for name, mask in example.entities if mask == only("negative")]
@@ -151,6 +151,19 @@ def test_the_split_is_stable_and_without_leaks(data: Path) -> None:
     assert not (groups[0] & groups[1] or groups[0] & groups[2] or groups[1] & groups[2])
 
 
+def test_a_large_cluster_is_held_out_as_often_as_a_single_text() -> None:
+    alone = [Example(set="authored_posts", key=str(i), text=corpus.text_hash(f"{i}")) for i in range(400)]
+    groups = [
+        Example(set="written_posts", key=f"{i}-{j}", text=corpus.text_hash(f"{i}/{j}"), group=f"g{i}")
+        for i in range(400)
+        for j in range(10)
+    ]
+    parts = corpus.parted([*alone, *groups], held_out=0.2)
+    for name, of in (("authored_posts", 400), ("written_posts", 4_000)):
+        out = sum(e.set == name for e in (*parts.tune, *parts.test))
+        assert 0.14 < out / of < 0.26, name
+
+
 def test_renaming_changes_who_and_nothing_else() -> None:
     example = Example(
         set="authored_posts",
@@ -174,6 +187,7 @@ def test_a_broken_corpus_is_named_with_its_row(tmp_path: Path) -> None:
 
 def test_settings_are_checked(tmp_path: Path) -> None:
     assert set(train.settings()) == {"held_out", "encoder", "wide", "kinds", "pretrain", "distil"}
+    assert train.settings()["held_out"] == corpus.HELD_OUT, "what a team replays is parted the same way"
     bad = tmp_path / "t.yaml"
     for text in ("held_out: 1", "encoder: 3", "[", "- 1", "more: 1"):
         bad.write_text(text, "utf-8")
