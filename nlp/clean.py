@@ -129,7 +129,9 @@ def joined(title: str, text: str) -> str:
 
 def clip(text: str, *, head: int = 12_000, tail: int = 3_000) -> str:
     """At most ``head`` first and ``tail`` last characters: what the model can read of a huge text."""
-    return text if len(text) <= head + tail else f"{text[:head]} {text[-tail:]}"
+    if len(text) <= head + tail:
+        return text
+    return f"{text[:head]} {text[-tail:]}" if tail else text[:head]
 
 
 def own_words(text: str) -> str:

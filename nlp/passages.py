@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from nlp.labels import SENTIMENTS
+from nlp.labels import SENTIMENTS, STANCES
 
 if TYPE_CHECKING:
     from nlp.judgement import Judgement
@@ -52,9 +52,11 @@ def heard(
 ) -> Judgement:
     """The judgement of a text after its passages were heard, each with the names in it.
 
-    A passage that surely accuses a company speaks for the text about that company, and for its sure topics.
+    A passage that surely accuses a company speaks for the text about that company, and for its sure topics; where
+    the text as a whole does nothing with topics, the passage that brought one in does so for it.
     """
     entities, topics, decided = list(whole.entities), list(whole.topics), set(whole.decided)
+    stance = whole.stance
     for own, part in parts:
         accused = {n: p for n, p in zip(own, part.entities, strict=True) if p[_NEGATIVE] > SURE}
         for place, name in enumerate(names):
@@ -62,7 +64,9 @@ def heard(
                 entities[place] = accused[name]
         if accused:
             sure = {k for k, p in enumerate(part.topics) if p > max(CERTAIN, thresholds[k])}
+            if sure and STANCES[stance.index(max(stance))] == "other":
+                stance = part.stance
             decided |= sure
             topics = [max(p, part.topics[k]) if k in sure else p for k, p in enumerate(topics)]
     order = sorted(decided, key=lambda k: (-topics[k], k))
-    return replace(whole, entities=tuple(entities), topics=tuple(topics), decided=tuple(order))
+    return replace(whole, entities=tuple(entities), topics=tuple(topics), stance=stance, decided=tuple(order))

@@ -32,7 +32,12 @@ LONGEST_LINE = 64_000_000
 """Bytes of one line; a longer one is a bad row."""
 PAUSE_S = 0.02
 """Seconds without a new line on a pipe after which the lines so far are judged."""
+DEEPEST = 500
+"""Brackets of a row within each other: what every thread's stack can read and write again."""
+MOST_ENTITIES = 10_000
+"""Companies that a row may name; each of them costs time, and ten times as many would cost seconds."""
 _SURROGATE = re.compile("[\ud800-\udfff]")
+_STRING = re.compile(r'"(?:[^"\\]|\\.)*+"')
 
 
 class BadRow(ValueError):
@@ -119,10 +124,10 @@ def parse(line: bytes | str) -> Row:
         text = line.decode("utf-8-sig") if isinstance(line, bytes) else line.removeprefix("\ufeff")
     except UnicodeDecodeError as error:
         raise BadRow(f"不是 UTF-8:第 {error.start + 1} 个字节") from error
+    if _depth(text) > DEEPEST:
+        raise BadRow(f"JSON 嵌套超过 {DEEPEST} 层")
     try:
         row = json.loads(text, parse_constant=_refuse, parse_float=_finite, parse_int=_whole)
-    except RecursionError as error:
-        raise BadRow("JSON 嵌套太深") from error
     except json.JSONDecodeError as error:
         raise BadRow(f"不是合法的 JSON:第 {error.pos + 1} 个字符起读不懂") from error
     except ValueError as error:
@@ -130,6 +135,20 @@ def parse(line: bytes | str) -> Row:
     if not isinstance(row, dict):
         raise BadRow(f"应是 JSON 对象,得到 {_kind(row)}")
     return _row(row)
+
+
+def _depth(text: str) -> int:
+    """How many brackets stand within each other."""
+    if text.count("[") + text.count("{") <= DEEPEST:
+        return 0
+    depth = most = 0
+    for char in _STRING.sub("", text):
+        if char in "[{":
+            depth += 1
+            most = max(most, depth)
+        elif char in "]}":
+            depth -= 1
+    return most
 
 
 def _row(row: dict[str, Any]) -> Row:
@@ -146,6 +165,8 @@ def _row(row: dict[str, Any]) -> Row:
         isinstance(entities, list) and all(isinstance(e, str) for e in entities)
     ):
         raise BadRow("entities 应是字符串的列表", id_)
+    if entities is not None and len(entities) > MOST_ENTITIES:
+        raise BadRow(f"entities 有 {len(entities)} 个，最多 {MOST_ENTITIES} 个", id_)
     item = Item(text=row["text"], title=title or "", entities=tuple(entities or ()))
     return Row(id=id_, item=item, given=entities is not None)
 
@@ -192,12 +213,7 @@ def _part(
     for line in part:
         try:
             row = parse(line)
-            if not row.given:
-                item = row.item
-                found = finder.find(f"{item.title}\n{item.text}")
-                named = Item(text=item.text, title=item.title, entities=tuple(found), found=True)
-                row = Row(id=row.id, item=named, given=False)
-            parsed.append(row)
+            parsed.append(row if row.given else _named(row, finder))
         except BadRow as bad:
             parsed.append(bad)
     good = [row for row in parsed if isinstance(row, Row)]
@@ -207,7 +223,31 @@ def _part(
         if isinstance(answer, BadRow):
             yield {"id": answer.id, "error": str(answer)}
         elif isinstance(one, Row):
-            yield answer_of(one, answer, runtime.name, terms)
+            yield _answered(one, answer, runtime.name, terms)
+
+
+def _named(row: Row, finder: EntityFinder) -> Row:
+    """The row with the companies that its text names. Raises ``BadRow``."""
+    item = row.item
+    try:
+        found = finder.find(f"{item.title}\n{item.text}")
+    except Exception as error:
+        raise _unjudged(row, error) from error
+    return Row(
+        id=row.id, item=Item(text=item.text, title=item.title, entities=tuple(found), found=True), given=False
+    )
+
+
+def _answered(row: Row, judged: Judgement, model: str, terms: Terms) -> dict[str, Any]:
+    try:
+        return answer_of(row, judged, model, terms)
+    except Exception as error:
+        return {"id": row.id, "error": str(_unjudged(row, error))}
+
+
+def _unjudged(row: Row, error: Exception) -> BadRow:
+    """Whatever is wrong with one row, the others are answered."""
+    return BadRow(f"这一行无法研判({type(error).__name__})", row.id)
 
 
 def _judge(rows: list[Row], judge: Callable[[list[Item]], list[Judgement]]) -> list[Judgement | BadRow]:
@@ -220,7 +260,7 @@ def _judge(rows: list[Row], judge: Callable[[list[Item]], list[Judgement]]) -> l
             try:
                 answers += judge([row.item])
             except Exception as error:
-                answers.append(BadRow(f"这一行无法研判({type(error).__name__})", row.id))
+                answers.append(_unjudged(row, error))
         return answers
 
 

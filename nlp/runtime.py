@@ -21,7 +21,7 @@ from nlp.fusion import FOUND, GIVEN, UNNAMED, reach, sigmoid
 from nlp.judgement import Item, Judgement, Logits
 from nlp.labels import DOMAINS, SENTIMENTS, STANCES, TOPICS
 from nlp.passages import LONG, heard, passages
-from nlp.tokens import WINDOW, Pieces, Window, mentions, occurrences, window
+from nlp.tokens import WINDOW, Pieces, Window, mentions, told_of, window
 from nlp.wide import COLUMNS, side_by_side
 
 MOST_WINDOWS = 64
@@ -36,6 +36,8 @@ REMEMBERED = 2_000
 """Judgements kept in case the same text comes again."""
 LONGEST_REMEMBERED = 1_000
 """Characters of such a text."""
+LONGEST_NAME = 200
+"""Characters of a name that are looked for."""
 
 Array = NDArray[np.float32]
 Floats = NDArray[np.floating]
@@ -128,10 +130,10 @@ class Runtime:
         """Judgements of texts, of long ones also by the passages that name a company (``nlp.passages``)."""
         parts: list[tuple[int, Key]] = []
         for i, (text, names, named) in enumerate(keys):
-            for passage in passages(text) if len(text) > LONG and names else ():
-                own = [name for name in dict.fromkeys(names) if occurrences(passage, name)]
-                if own:
-                    parts.append((i, (passage, tuple(own[:MOST_NAMES]), named)))
+            there = told_of(text, names)[:MOST_NAMES] if len(text) > LONG else []
+            for passage in passages(text) if there else ():
+                if own := told_of(passage, there):
+                    parts.append((i, (passage, tuple(own), named)))
         asked = [*keys, *(key for _, key in parts)]
         judged = self._decide(asked, self.logits([key[:2] for key in asked]))
         made, told = judged[: len(keys)], judged[len(keys) :]
@@ -202,7 +204,10 @@ class Runtime:
         if not keys:
             return []
         wide = _stack(logits, "wide")
-        several = np.array([len(set(names)) > 1 for _, names, _ in keys])
+        there = [told_of(text, names) for text, names, _ in keys]
+        several = np.array(
+            [len(own or set(names)) > 1 for own, (_, names, _) in zip(there, keys, strict=True)]
+        )
         named = np.array([named for _, _, named in keys])
         length = reach(np.array([len(text) for text, _, _ in keys]))
         sentiment = self.fusion.sentiments(
@@ -214,7 +219,12 @@ class Runtime:
         }
         topics, ad = sigmoid(mixed["topics"]), sigmoid(mixed["ad"])[:, 0]
         stance = _shares(softmax(mixed["stance"]))
-        entities = self._companies([x.entity for x in logits], sentiment, several)
+        entities = [
+            _as_told(names, own, made)
+            for (_, names, _), own, made in zip(
+                keys, there, self._companies([x.entity for x in logits], sentiment, several), strict=True
+            )
+        ]
         rows = zip(
             keys, _shares(sentiment), topics, _rounded(topics), stance, ad.tolist(), entities, strict=True
         )
@@ -264,7 +274,24 @@ def _key(item: Item, finance: bool) -> Key:
 
 @lru_cache(4096)
 def _name(name: str) -> str:
-    return normalise(clip(name, head=64, tail=0))
+    return normalise(clip(name, head=LONGEST_NAME, tail=0))
+
+
+def _as_told(
+    names: Sequence[str], there: Sequence[str], made: tuple[tuple[float, ...], ...]
+) -> tuple[tuple[float, ...], ...]:
+    """Of a name that the text lacks, while it mentions another: what it says of that where the one is part of the
+    other (北京金领贷, 金领贷), else nothing."""
+    if not there or len(there) == len(set(names)):
+        return made
+    said = {name: p for name, p in zip(names, made, strict=True) if name in there}
+
+    def of(name: str) -> tuple[float, ...]:
+        low = name.lower()
+        near = [p for other, p in said.items() if low and (low in other.lower() or other.lower() in low)]
+        return max(near, default=_CERTAIN)  # the sentiment that comes first is negative
+
+    return tuple(said[name] if name in said else of(name) for name in names)
 
 
 def _blank(names: int) -> Judgement:

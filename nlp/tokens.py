@@ -117,6 +117,14 @@ def occurrences(text: str, name: str) -> list[tuple[int, int]]:
     return found
 
 
+def told_of(text: str, names: Sequence[str]) -> list[str]:
+    """The different names that a text mentions (``occurrences``), in the order given."""
+    low = text.lower()
+    if len(low) != len(text):
+        return [name for name in dict.fromkeys(names) if name and name in text]
+    return [name for name in dict.fromkeys(names) if name and name.lower() in low]
+
+
 def token_span(offsets: Sequence[tuple[int, int]], start: int, end: int) -> tuple[int, int] | None:
     """Pieces that overlap the characters [start, end); None when none does."""
     first = bisect.bisect_right(offsets, start, key=lambda offset: offset[1])

@@ -16,6 +16,7 @@ from nlp.fusion import FOUND, GIVEN, UNNAMED, Fusion, Mix, reach, sigmoid
 from nlp.judgement import Logits
 from nlp.labels import DOMAINS, STANCES, TOPICS
 from nlp.runtime import Runtime
+from nlp.tokens import told_of
 from nlp.wide import COLUMNS
 
 Floats = NDArray[np.floating]
@@ -233,16 +234,20 @@ def _gate(fusion: Fusion, examples: Sequence[Example], logits: Sequence[Logits])
 
 
 def _companies(fusion: Fusion, examples: Sequence[Example], logits: Sequence[Logits]) -> Fusion:
+    """The mixes for companies; of those that a text lacks while it mentions another, nothing is learnt."""
     post = np.log(np.maximum(Stack.of(examples, logits).sentiments(fusion), 1e-6))
+    there = [set(told_of(e.text, [name for name, _ in e.entities])) for e in examples]
     mixes = []
     for several in (False, True):
         rows = [
-            i
+            (i, k)
             for i, e in enumerate(examples)
-            if e.entities and (len({n for n, _ in e.entities}) > 1) == several
+            for k, (name, _) in enumerate(e.entities)
+            if (name in there[i] or not there[i])
+            and (len(there[i] or {n for n, _ in e.entities}) > 1) == several
         ]
-        encoder = np.concatenate([logits[i].entity for i in rows])
-        posts = np.concatenate([np.tile(post[i], (len(logits[i].entity), 1)) for i in rows])
-        allowed = np.array([mask for i in rows for _, mask in examples[i].entities])
+        encoder = np.array([logits[i].entity[k] for i, k in rows])
+        posts = np.array([post[i] for i, _ in rows])
+        allowed = np.array([examples[i].entities[k][1] for i, k in rows])
         mixes.append(_choice(encoder, posts, allowed, second=0.5))
     return replace(fusion, alone=mixes[0], among=mixes[1])

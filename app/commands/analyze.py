@@ -52,19 +52,26 @@ def _open(file: Path | None, stack: ExitStack) -> BinaryIO | Pipe:
     if file.is_dir():
         raise InputError(f"{file} 是目录，不是文件")
     try:
-        return stack.enter_context(file.open("rb"))
+        stream = stack.enter_context(file.open("rb"))
     except OSError as error:
         raise InputError(f"打不开 {file}：{os.strerror(error.errno or 0)}") from error
+    return _piped(stream)
 
 
 def _standard_input() -> BinaryIO | Pipe:
-    from nlp.rows import Pipe
-
     try:
-        descriptor = sys.stdin.fileno()
+        sys.stdin.fileno()
     except OSError:  # a stand-in, in a test
         return sys.stdin.buffer
-    return sys.stdin.buffer if stat.S_ISREG(os.fstat(descriptor).st_mode) else Pipe(descriptor)
+    return _piped(sys.stdin.buffer)
+
+
+def _piped(stream: BinaryIO) -> BinaryIO | Pipe:
+    """What somebody may still be writing to is answered line by line."""
+    from nlp.rows import Pipe
+
+    descriptor = stream.fileno()
+    return stream if stat.S_ISREG(os.fstat(descriptor).st_mode) else Pipe(descriptor)
 
 
 def _counted(lines: Iterator[bytes], file: Path | None, stack: ExitStack) -> Iterator[bytes]:

@@ -120,3 +120,4 @@ def test_repost_marks_are_not_the_authors_words() -> None:
 def test_a_huge_text_is_clipped_at_both_ends() -> None:
     short = clip("头" + "中" * 50_000 + "尾")
     assert short[0] == "头" and short[-1] == "尾" and len(short) < 16_000
+    assert clip("头" + "中" * 100, head=64, tail=0) == "头" + "中" * 63

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -47,6 +48,17 @@ def test_only_what_is_sure_is_heard() -> None:
     made = heard(whole, ("甲", "乙"), [(("乙",), sure), (("甲",), doubtful)], limits)
     assert [p[0] for p in made.entities] == [0.1, 0.9] and made.decided == (3,)
     assert made.topics[3] == 0.8 and made.topics[4] == made.topics[5] == 0.01
+
+
+def test_a_topic_is_told_as_the_passage_tells_it() -> None:
+    limits = (0.5,) * len(TOPICS)
+    other, ask = (0.1, 0.0, 0.0, 0.9), (0.1, 0.0, 0.9, 0.0)
+    sure = judgement(0.9, {3: 0.8})  # its stance is assert
+    for stance, told in ((other, "assert"), (ask, "ask")):
+        whole = replace(judgement(0.1, {}), stance=stance)
+        assert heard(whole, ("甲",), [(("甲",), sure)], limits).best_stance == told
+    calm = replace(judgement(0.1, {}), stance=other)
+    assert heard(calm, ("甲",), [(("甲",), judgement(0.9, {}))], limits).best_stance == "other"
 
 
 @pytest.mark.parametrize("before", [0, 20, 50])

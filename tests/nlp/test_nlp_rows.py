@@ -5,7 +5,7 @@ import json
 import os
 import re
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from nlp import rows as rows_module
-from nlp.rows import Pipe, analyze_rows, dump, lines
+from nlp.rows import DEEPEST, MOST_ENTITIES, PART, Pipe, analyze_rows, dump, lines
 from nlp.runtime import Runtime
 from nlp.segment import Segmenter
 from nlp.terms import Terms
@@ -145,6 +145,46 @@ def test_hostile_rows_are_answered_in_bounded_time(runtime: Runtime, terms: Term
     if "entities" in HOSTILE[name]:
         assert [entity["name"] for entity in got[1]["entities"]] == HOSTILE[name]["entities"]
     assert sum(got[1]["probabilities"].values()) == pytest.approx(1, abs=1e-4)
+
+
+@pytest.mark.parametrize("deep", [DEEPEST - 2, DEEPEST, 900, *range(975, 1000, 3)])
+def test_a_deep_id_ends_no_run(runtime: Runtime, terms: Terms, deep: int) -> None:
+    lines = [f'{{"id": {i}, "text": "好"}}' for i in range(2 * PART)]
+    lines[PART] = f'{{"id": {"[" * deep}{"]" * deep}, "text": "好"}}'
+    got = run(lines, runtime, terms)
+    for answer in got:
+        dump(answer)
+    assert len(got) == len(lines) and ("error" in got[PART]) == (deep >= DEEPEST)
+    assert sum("error" in answer for answer in got) == (deep >= DEEPEST)
+
+
+def test_brackets_in_a_text_are_no_depth(runtime: Runtime, terms: Terms) -> None:
+    (got,) = run([json.dumps({"id": 1, "text": "[" * 5_000 + '"\\'})], runtime, terms)
+    assert "error" not in got
+
+
+def test_more_companies_than_can_be_judged_are_refused(runtime: Runtime, terms: Terms) -> None:
+    (bad,) = run(
+        [json.dumps({"id": 7, "text": CALM, "entities": ["云"] * (MOST_ENTITIES + 1)})], runtime, terms
+    )
+    assert bad["id"] == 7 and str(MOST_ENTITIES) in bad["error"]
+
+
+def test_a_row_that_cannot_be_answered_leaves_the_others(
+    runtime: Runtime, terms: Terms, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keywords = terms.keywords
+
+    def failing(text: str, names: Sequence[str] = ()) -> tuple[str, ...]:
+        if "坏" in text:
+            raise ValueError("x")
+        return keywords(text, names)
+
+    monkeypatch.setattr(terms, "keywords", failing)
+    got = run(
+        ['{"id": 1, "text": "好"}', '{"id": 2, "text": "坏"}', '{"id": 3, "text": "好"}'], runtime, terms
+    )
+    assert ["error" in answer for answer in got] == [False, True, False] and got[1]["id"] == 2
 
 
 def test_the_last_of_two_equal_keys_counts(runtime: Runtime, terms: Terms) -> None:

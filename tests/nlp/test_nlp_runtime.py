@@ -86,6 +86,25 @@ def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [key[0] for key in runtime._recent._made] == [f"第{n}天提现失败" for n in (2, 3, 4)]
 
 
+def test_of_a_company_that_the_text_lacks_nothing_is_said(runtime: Runtime) -> None:
+    text = "人人贷跑路了,老板失联,提现困难"
+    (alone,) = runtime.judge([Item(text=text, entities=("人人贷",))], finance=True)
+    names = ("拍拍贷", "人人贷", "北京人人贷", "")
+    (among,) = runtime.judge([Item(text=text, entities=names)], finance=True)
+    assert among.entities[1] == among.entities[2] == alone.entities[0] and alone.entities[0][0] > 0.5
+    assert among.entities[0] == among.entities[3] and among.entities[0][1] > 0.99
+    (only,) = runtime.judge([Item(text=text, entities=("拍拍贷",))], finance=True)
+    assert only.entities[0][0] > 0.5, "a text that names nobody else is about whom we are asked"
+
+
+def test_a_long_name_is_found(runtime: Runtime) -> None:
+    name = "云" * 80 + "公司"
+    (judged,) = runtime.judge(
+        [Item(text=f"{name}跑路了,提现困难,报警!", entities=(name, "另一家"))], finance=True
+    )
+    assert judged.entities[0] != judged.entities[1]
+
+
 def test_nothing_said_is_neutral_about_everybody(runtime: Runtime) -> None:
     (judgement,) = runtime.judge([Item(text=" \u200b\n", entities=("甲", "乙"))])
     assert judgement.best == "neutral" and judgement.sentiment[1] > 0.99
