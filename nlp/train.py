@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from importlib import resources
@@ -65,6 +66,29 @@ def shipped_base() -> Path:
     return Path(str(resources.files("nlp") / "base"))
 
 
+def destination(out: Path, work: Path | None = None) -> Path:
+    """``out`` as a full path, when a model may be put there: it is nothing yet, an empty folder or a model.
+
+    ``work``, the folder of the stages, must lie elsewhere. Raises ``InputError``.
+    """
+    out = out.resolve()
+    if Path.cwd().is_relative_to(out):
+        raise InputError(f"--out 不能是 {out}：当前目录在里面")
+    if work and work.resolve().is_relative_to(out):
+        raise InputError(f"--work 不能在 {out} 里面：那里要换成新模型")
+    if out.exists():
+        if not out.is_dir():
+            raise InputError(f"{out} 不是目录")
+        inside = {path.name for path in out.iterdir()}
+        others = inside - {*bundles.FILES, bundles.MANIFEST} if bundles.MANIFEST in inside else inside
+        if others:
+            raise InputError(f"{out} 里有别的东西（{min(others)}），不覆盖")
+    above = next(path for path in out.parents if path.exists())
+    if not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
+        raise InputError(f"{above} 里写不了东西")
+    return out
+
+
 def train(
     *,
     data: Path,
@@ -82,9 +106,10 @@ def train(
 
     ``base``: a Hugging Face folder or hub id. ``pretrain_min``: minutes of further pre-training before the labels.
     ``teacher``: a model directory from which the base learns for ``distil_min`` minutes, before the labels too.
-    Raises ``InputError`` for missing or broken corpora, ``ModelError`` for a base that is no encoder, and
-    ``ConfigError`` when the work folder belongs to other settings.
+    Raises ``InputError`` for missing or broken corpora and for an ``out`` where no model can be put, ``ModelError``
+    for a base that is no encoder, and ``ConfigError`` when the work folder belongs to other settings.
     """
+    out = destination(out, work)
     # Threads of OpenMP that spin while they wait make a shared machine five times slower. Read at torch's import.
     os.environ.setdefault("GOMP_SPINCOUNT", "0")
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -211,7 +236,7 @@ def finish(
     from nlp.bases import from_pretrained, identity, tokeniser_of
     from nlp.export import export_trained
 
-    making = out.with_name(f"{out.name}.part")
+    making = work / "model"
     shutil.rmtree(making, ignore_errors=True)
     making.mkdir(parents=True)
     say("导出")
@@ -262,13 +287,17 @@ def _run(work: Path) -> dict[str, Any]:
     return read
 
 
-def _swap(making: Path, out: Path) -> None:
-    """Put the new directory in the old one's place; the old one stays whole until the new one is."""
-    old = out.with_name(f"{out.name}.old")
-    shutil.rmtree(old, ignore_errors=True)
-    if out.exists():
-        if any(out.iterdir()) and not (out / bundles.MANIFEST).is_file():
-            raise InputError(f"{out} 里有别的东西,不覆盖;新模型留在 {making}")
-        out.rename(old)
-    making.rename(out)
-    shutil.rmtree(old, ignore_errors=True)
+def _swap(made: Path, out: Path) -> None:
+    """Put a copy of the new directory in the old one's place; the old one stays whole until the new one is."""
+    destination(out)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    beside = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
+    try:
+        shutil.copytree(made, beside / "new")
+        if out.exists():
+            out.rename(beside / "old")
+        (beside / "new").rename(out)
+    finally:
+        if not out.exists() and (beside / "old").exists():  # interrupted between the two
+            (beside / "old").rename(out)
+        shutil.rmtree(beside, ignore_errors=True)

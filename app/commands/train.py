@@ -78,11 +78,12 @@ def command(
             raise UsageError("从头训练需要 --data 和 --out")
         from nlp import train
 
+        place = train.destination(out)
         name = train.train(
             data=data,
             base=base or train.shipped_base(),
-            out=out,
-            work=work or out.with_name(f"{out.name}.work"),
+            out=place,
+            work=work or place.with_name(f"{place.name}.work"),
             chosen=train.settings(settings),
             budget_min=budget_min or WHOLE_MIN,
             pretrain_min=pretrain_min,

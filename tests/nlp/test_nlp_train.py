@@ -210,6 +210,74 @@ def test_a_base_that_is_none_is_refused(data: Path, tmp_path: Path) -> None:
         )  # fmt: skip
 
 
+def refused(out: Path, work: Path | None = None) -> str:
+    with pytest.raises(InputError) as caught:
+        train.destination(out, work)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_a_place_where_no_model_can_be_put_is_refused_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for place in (".", "/", ".."):
+        assert "当前目录" in refused(Path(place))
+    (tmp_path / "file").write_text("mine", "utf-8")
+    assert "不是目录" in refused(Path("file"))
+    assert "写不了" in refused(Path("file/model"))
+    model = tmp_path / "model"
+    assert train.destination(Path("model")) == model
+    assert "--work" in refused(model, model / "work")
+    model.mkdir()
+    assert train.destination(model) == model, "an empty folder may be filled"
+    (model / "notes.txt").write_text("mine", "utf-8")
+    assert "notes.txt" in refused(model)
+    (model / "manifest.json").write_text("{}", "utf-8")
+    assert "notes.txt" in refused(model), "what somebody put beside a model is not ours"
+    (model / "notes.txt").unlink()
+    assert train.destination(model) == model
+
+
+def test_a_bad_place_is_refused_before_anything_is_read(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("mine", "utf-8")
+    with pytest.raises(InputError, match="不覆盖"):
+        train.train(
+            data=tmp_path / "none", base=tmp_path, out=tmp_path, work=tmp_path.parent / "w",
+            chosen={}, budget_min=1, say=print,
+        )  # fmt: skip
+    assert not (tmp_path.parent / "w").exists()
+
+
+def test_the_swap_replaces_the_model_and_nothing_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, out = tmp_path / "made", tmp_path / "model"
+    for folder, content in ((made, "new"), (out, "old")):
+        folder.mkdir()
+        (folder / "manifest.json").write_text(content, "utf-8")
+    for name in ("model.old", "model.part"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "mine").write_text("mine", "utf-8")
+    before = {path.name for path in tmp_path.iterdir()}
+
+    def interrupted(self: Path, target: Path) -> Path:
+        if self.name == "new":
+            raise KeyboardInterrupt
+        return rename(self, target)
+
+    rename = Path.rename
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rename", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            train._swap(made, out)
+    assert (out / "manifest.json").read_text("utf-8") == "old"
+    train._swap(made, out)
+    assert (out / "manifest.json").read_text("utf-8") == "new"
+    assert {path.name for path in tmp_path.iterdir()} == before
+    assert (tmp_path / "model.old" / "mine").exists() and (tmp_path / "model.part" / "mine").exists()
+
+
 def test_grams_are_counted_once_each_and_carriers_point_at_them() -> None:
     hashes, _ = grams("跑路跑路")
     assert len(hashes) == 4 + 3 + 2 + 1 and len(np.unique(hashes)) == 2 + 2 + 2 + 1
