@@ -17,42 +17,20 @@ import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from importlib import resources
-from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
-
-from domain.errors import ConfigError, InputError
+from domain.errors import ConfigError, InputError, ModelError
 from nlp import bundle as bundles
 from nlp import card, corpus, evaluate, tune
 from nlp.lexicon import Lexicon
 from nlp.runtime import Runtime
 from nlp.segment import Segmenter
+from nlp.train_settings import wait_without_spinning
 from nlp.wide import Wide
 
 Say = Callable[[str], None]
 Kind = TypeVar("Kind")
-
-
-def settings(path: Path | None = None) -> dict[str, Any]:
-    """``nlp/train.yaml``, and over it what a YAML file of the same shape says otherwise. Raises ``ConfigError``."""
-    chosen = _read(resources.files("nlp") / "train.yaml", "nlp/train.yaml")
-    for part, value in (_read(path, str(path)) if path else {}).items():
-        if part not in chosen or type(value) is not type(chosen[part]):
-            raise ConfigError(f"训练设置 {path} 的 {part}：只有 {'、'.join(chosen)}，且应与随附的同类")
-        chosen[part] = {**chosen[part], **value} if isinstance(value, dict) else value
-    return chosen
-
-
-def _read(path: Traversable | Path, name: str) -> dict[str, Any]:
-    try:
-        read = yaml.safe_load(path.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(f"读不了训练设置 {name}：{' '.join(str(error).split())}") from error
-    if not isinstance(read, dict):
-        raise ConfigError(f"训练设置 {name} 应是一组键值")
-    return read
 
 
 def digests(data: Path) -> dict[str, str]:
@@ -110,11 +88,11 @@ def train(
     for a base that is no encoder, and ``ConfigError`` when the work folder belongs to other settings.
     """
     out = destination(out, work)
-    # Threads of OpenMP that spin while they wait make a shared machine five times slower. Read at torch's import.
-    os.environ.setdefault("GOMP_SPINCOUNT", "0")
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    wait_without_spinning()
     from nlp.bases import from_pretrained, identity, tokeniser_of
 
+    if teacher:
+        bundles.open_bundle(teacher)
     run = {
         "data": digests(data),
         "base": identity(base),
@@ -123,12 +101,21 @@ def train(
         "distil_min": distil_min if teacher else 0.0,
         "settings": dict(chosen),
     }
+    if pretrain_min and (Path(base) / bundles.MANIFEST).is_file():
+        raise ModelError(
+            f"{base} 是模型目录，不能再预训练：去掉 --pretrain-min，或用 Hugging Face 格式的 BERT"
+        )
+    # What is no base, or no good one, shall not be found out after the n-grams.
+    tokeniser_of(base)
+    from_pretrained(base)
     _claim(work, run)
     start = _pretrained(data, base, work, chosen, pretrain_min, say) if pretrain_min else base
     say("读语料")
     parts = corpus.split(data, held_out=chosen["held_out"])
     if not any(example.set in corpus.LABELLED for example in parts.train):
         raise InputError(f"{data} 里没有可训练的标注帖：标注文件是空的，或全部落在留出部分")
+    if not parts.tune or not parts.test:
+        raise InputError(f"{data} 里没有留出来校准和评测的帖子：语料太少，或设置里的 held_out 太小")
     _wide(parts, work, chosen, say)
     if teacher:
         start = _distilled(data, parts, teacher, start, work, chosen, distil_min, say)
@@ -193,13 +180,16 @@ def _claim(work: Path, run: dict[str, Any]) -> None:
     """Make the work folder ours, or go on in it when it was made for the same run."""
     work.mkdir(parents=True, exist_ok=True)
     path = work / "run.json"
+    part = path.with_suffix(".part")
     text = json.dumps(run, ensure_ascii=False, indent=2, sort_keys=True) + "\n"
-    if not path.exists():
-        part = path.with_suffix(".part")
+    if path.exists():
+        if path.read_text("utf-8") != text:
+            raise ConfigError(f"{work} 里是另一次训练(设置或语料不同);请删掉它,或用 --work 换一个目录")
+    elif others := {each.name for each in work.iterdir()} - {part.name}:
+        raise ConfigError(f"{work} 里有别的东西（{min(others)}）；请用 --work 换一个目录")
+    else:
         part.write_text(text, "utf-8")
         part.rename(path)
-    elif path.read_text("utf-8") != text:
-        raise ConfigError(f"{work} 里是另一次训练(设置或语料不同);请删掉它,或用 --work 换一个目录")
 
 
 def _wide(parts: corpus.Split, work: Path, chosen: Mapping[str, Any], say: Say) -> None:

@@ -76,7 +76,7 @@ def command(
     if any(whole):
         if data is None or out is None:
             raise UsageError("从头训练需要 --data 和 --out")
-        from nlp import train
+        from nlp import train, train_settings
 
         place = train.destination(out)
         name = train.train(
@@ -84,7 +84,7 @@ def command(
             base=base or train.shipped_base(),
             out=place,
             work=work or place.with_name(f"{place.name}.work"),
-            chosen=train.settings(settings),
+            chosen=train_settings.read(settings),
             budget_min=budget_min or WHOLE_MIN,
             pretrain_min=pretrain_min,
             teacher=teacher,

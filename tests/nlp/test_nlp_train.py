@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 
 from domain.errors import ConfigError, InputError, ModelError
-from nlp import corpus, train
+from nlp import bundle, corpus, train, train_settings
 from nlp.corpus import NOT_NEGATIVE, Example, clusters, only, read, renamed, split
 from nlp.judgement import Item
 from nlp.labels import STANCES, TOPICS
@@ -186,28 +187,109 @@ def test_a_broken_corpus_is_named_with_its_row(tmp_path: Path) -> None:
 
 
 def test_settings_are_checked(tmp_path: Path) -> None:
-    assert set(train.settings()) == {"held_out", "encoder", "wide", "kinds", "pretrain", "distil"}
-    assert train.settings()["held_out"] == corpus.HELD_OUT, "what a team replays is parted the same way"
+    assert set(train_settings.read()) == {"held_out", "encoder", "wide", "kinds", "pretrain", "distil"}
+    assert train_settings.read()["held_out"] == corpus.HELD_OUT, "what a team replays is parted the same way"
     bad = tmp_path / "t.yaml"
     for text in ("held_out: 1", "encoder: 3", "[", "- 1", "more: 1"):
         bad.write_text(text, "utf-8")
         with pytest.raises(ConfigError, match=r"t\.yaml"):
-            train.settings(bad)
+            train_settings.read(bad)
 
 
 def test_settings_of_ones_own_say_only_what_differs(tmp_path: Path) -> None:
     own = tmp_path / "t.yaml"
     own.write_text("encoder:\n  passes: 3\n", "utf-8")
-    shipped = train.settings()
-    assert train.settings(own) == {**shipped, "encoder": {**shipped["encoder"], "passes": 3}}
+    shipped = train_settings.read()
+    assert train_settings.read(own) == {**shipped, "encoder": {**shipped["encoder"], "passes": 3}}
+
+
+def test_settings_are_merged_at_every_depth_and_numbers_may_be_written_as_people_do(tmp_path: Path) -> None:
+    own = tmp_path / "t.yaml"
+    own.write_text(
+        "encoder: {learning_rate: 3e-5, accumulate: 4, shares: {authored_posts: 2}}\n"
+        "pretrain: {sets: {unlabelled/ours: 1e0}}\nwide: {features: 9e3}\n",
+        "utf-8",
+    )
+    shipped, chosen = train_settings.read(), train_settings.read(own)
+    assert chosen["encoder"]["learning_rate"] == 3e-5 and chosen["encoder"]["accumulate"] == 4
+    assert chosen["encoder"]["shares"] == {**shipped["encoder"]["shares"], "authored_posts": 2}
+    assert chosen["pretrain"]["sets"] == {**shipped["pretrain"]["sets"], "unlabelled/ours": 1.0}
+    assert chosen["wide"]["features"] == 9_000 and type(chosen["wide"]["features"]) is int
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ("encoder: {lerning_rate: 0.1}", "encoder.lerning_rate"),
+        ("encoder: {learning_rate: fast}", "encoder.learning_rate"),
+        ("encoder: {learning_rate: true}", "encoder.learning_rate"),
+        ("encoder: {learning_rate: .nan}", "encoder.learning_rate"),
+        ("encoder: {tokens: 10.5}", "encoder.tokens"),
+        ("encoder: {passes: 0}", "encoder.passes"),
+        ("encoder: {dropout: 1.5}", "encoder.dropout"),
+        ("encoder: {precision: fp16}", "encoder.precision"),
+        ("encoder: {precision: [1]}", "encoder.precision"),
+        ("encoder: {shares: 2}", "encoder.shares"),
+        ("encoder: {shares: {autored_posts: 2}}", "encoder.shares.autored_posts"),
+        ("encoder: {losses: {sentiment: -1}}", "encoder.losses.sentiment"),
+        ("wide: {feature: 3}", "wide.feature"),
+        ("kinds: {strength: [1]}", "kinds.strength"),
+        ("pretrain: {mask: 0.2}", "pretrain.mask"),
+        ("distil: {variants: {unlabeled/weibo: 1}}", "distil.variants.unlabeled/weibo"),
+        ("distil: {1: 2}", "distil.1"),
+        ("held_out: 0", "held_out"),
+        ("held_out: x", "held_out"),
+    ],
+)
+def test_a_wrong_setting_is_refused_by_its_name(tmp_path: Path, text: str, key: str) -> None:
+    path = tmp_path / "t.yaml"
+    path.write_text(text, "utf-8")
+    with pytest.raises(ConfigError) as caught:
+        train_settings.read(path)
+    assert f"{path}：" in str(caught.value) and key in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_the_shipped_settings_pass_their_own_checks() -> None:
+    for name in ("train.yaml", "teacher.yaml"):
+        train_settings.read(Path(train_settings.__file__).with_name(name))
 
 
 def test_a_base_that_is_none_is_refused(data: Path, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="词表读不了"):
         train.train(
             data=data, base=tmp_path, out=tmp_path / "o", work=tmp_path / "w",
-            chosen=small(train.settings()), budget_min=1, say=print,
+            chosen=small(train_settings.read()), budget_min=1, say=print,
         )  # fmt: skip
+    assert not (tmp_path / "w").exists(), "nothing has begun"
+
+
+def test_a_base_or_teacher_that_cannot_be_read_is_refused_before_anything_begins(
+    data: Path, base: Path, tmp_path: Path
+) -> None:
+    broken = tmp_path / "broken"
+    shutil.copytree(base, broken)
+    (broken / "model.safetensors").write_bytes(b"rubbish")
+    teacher = tmp_path / "teacher"
+    shutil.copytree(bundle.shipped(), teacher)
+    (teacher / "encoder.onnx").write_bytes(b"rubbish")
+    for start, who in ((broken, None), (base, teacher), (base, tmp_path)):
+        with pytest.raises(ModelError):
+            train.train(
+                data=data, base=start, teacher=who, out=tmp_path / "o", work=tmp_path / "w",
+                chosen=small(train_settings.read()), budget_min=1, say=print,
+            )  # fmt: skip
+        assert not (tmp_path / "w").exists()
+    with pytest.raises(ModelError, match="不能再预训练"):
+        train.train(
+            data=data, base=bundle.shipped(), out=tmp_path / "o", work=tmp_path / "w",
+            chosen=small(train_settings.read()), budget_min=1, pretrain_min=1, say=print,
+        )  # fmt: skip
+
+
+def test_a_folder_of_somebody_else_is_no_work_folder(tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    with pytest.raises(ConfigError, match="别的东西（model）"):
+        train._claim(tmp_path, {})
 
 
 def refused(out: Path, work: Path | None = None) -> str:
@@ -302,7 +384,7 @@ def test_a_killed_training_goes_on_and_ends_in_a_model_that_loads(
 ) -> None:
     from nlp import learn
 
-    chosen = small(train.settings())
+    chosen = small(train_settings.read())
     told: list[str] = []
 
     class Killed(Exception):
