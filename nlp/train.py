@@ -99,6 +99,7 @@ def train(
         "pretrain_min": pretrain_min,
         "teacher": bundles.named(teacher) if teacher else "",
         "distil_min": distil_min if teacher else 0.0,
+        "budget_min": budget_min,
         "settings": dict(chosen),
     }
     if pretrain_min and (Path(base) / bundles.MANIFEST).is_file():
@@ -183,13 +184,28 @@ def _claim(work: Path, run: dict[str, Any]) -> None:
     part = path.with_suffix(".part")
     text = json.dumps(run, ensure_ascii=False, indent=2, sort_keys=True) + "\n"
     if path.exists():
-        if path.read_text("utf-8") != text:
+        before = _claimed(path)
+        if {**before, "budget_min": None} != {**json.loads(text), "budget_min": None}:
             raise ConfigError(f"{work} 里是另一次训练(设置或语料不同);请删掉它,或用 --work 换一个目录")
+        # The learning rate has followed the budget: what was trained by one cannot go on by another.
+        if before.get("budget_min", run["budget_min"]) != run["budget_min"]:
+            raise ConfigError(
+                f"{work} 里的训练是按 --budget-min {before['budget_min']:g} 开始的，不能换着接下去；"
+                "请用同样的分钟数，或删掉它重来"
+            )
     elif others := {each.name for each in work.iterdir()} - {part.name}:
         raise ConfigError(f"{work} 里有别的东西（{min(others)}）；请用 --work 换一个目录")
     else:
         part.write_text(text, "utf-8")
         part.rename(path)
+
+
+def _claimed(path: Path) -> dict[str, Any]:
+    try:
+        read = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise ConfigError(f"读不了 {path}：{' '.join(str(error).split())}；请用 --work 换一个目录") from error
+    return read if isinstance(read, dict) else {}
 
 
 def _wide(parts: corpus.Split, work: Path, chosen: Mapping[str, Any], say: Say) -> None:

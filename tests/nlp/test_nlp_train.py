@@ -360,6 +360,19 @@ def test_the_swap_replaces_the_model_and_nothing_beside_it(
     assert (tmp_path / "model.old" / "mine").exists() and (tmp_path / "model.part" / "mine").exists()
 
 
+def test_another_budget_is_another_run(tmp_path: Path) -> None:
+    run = {"data": {}, "base": "b", "settings": {"held_out": 0.5}, "budget_min": 1.0}
+    train._claim(tmp_path / "w", run)
+    train._claim(tmp_path / "w", run)
+    with pytest.raises(ConfigError, match=r"按 --budget-min 1 开始.*删掉"):
+        train._claim(tmp_path / "w", {**run, "budget_min": 45.0})
+    with pytest.raises(ConfigError, match="另一次训练"):
+        train._claim(tmp_path / "w", {**run, "base": "c"})
+    (tmp_path / "w" / "run.json").write_text("[" * 9, "utf-8")
+    with pytest.raises(ConfigError, match="读不了"):
+        train._claim(tmp_path / "w", run)
+
+
 def test_grams_are_counted_once_each_and_carriers_point_at_them() -> None:
     hashes, _ = grams("跑路跑路")
     assert len(hashes) == 4 + 3 + 2 + 1 and len(np.unique(hashes)) == 2 + 2 + 2 + 1
