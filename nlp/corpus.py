@@ -8,8 +8,10 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from importlib import resources
 from pathlib import Path
@@ -93,22 +95,60 @@ class Example:
 
 
 def only(sentiment: str) -> tuple[bool, ...]:
-    """The mask of one certain sentiment."""
-    return tuple(name == sentiment for name in SENTIMENTS)
+    """The mask of one certain sentiment. Raises ``ValueError`` when there is none of this name."""
+    place = _number(SENTIMENTS, sentiment)
+    return tuple(i == place for i in range(len(SENTIMENTS)))
+
+
+def _number(names: Sequence[str], name: str) -> int:
+    """Raises ``ValueError`` for one that is none of them."""
+    if name not in names:
+        raise ValueError(f"{name!r} 不在 {'、'.join(names)} 之中")
+    return names.index(name)
 
 
 def rows(path: Path) -> Iterator[dict[str, Any]]:
     """Rows of a JSON Lines file, gzip or not. Raises ``InputError`` naming file and row."""
+    for _, row in placed(path):
+        yield row
+
+
+def placed(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Each row with the words that say where it stands."""
     opener = gzip.open if path.suffix == ".gz" else open
+    number = 0
     try:
-        with opener(path, "rt", encoding="utf-8") as lines:
+        with opener(path, "rb") as lines:
             for number, line in enumerate(lines, 1):
-                try:
-                    yield json.loads(line)
-                except ValueError as error:
-                    raise InputError(f"{path} 第 {number} 行不是 JSON:{error}") from error
+                where = f"{path} 第 {number} 行"
+                yield where, _row(line, where)
+    except (EOFError, zlib.error) as error:
+        raise InputError(f"{path} 第 {number + 1} 行读不出来：压缩文件不完整") from error
     except OSError as error:
         raise InputError(f"读不了 {path}:{error.strerror or error}") from error
+
+
+def _row(line: bytes, where: str) -> dict[str, Any]:
+    try:
+        row = json.loads(line.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        raise InputError(f"{where}不是 UTF-8") from error
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{where}不是 JSON:{error}") from error
+    if not isinstance(row, dict):
+        raise InputError(f"{where}不是一组键值")
+    return row
+
+
+@contextmanager
+def blaming(where: str) -> Iterator[None]:
+    """What a row lacks, or holds of a wrong kind, is said as an ``InputError`` with its place."""
+    try:
+        yield
+    except KeyError as error:
+        raise InputError(f"{where}没有 {error.args[0]}") from error
+    except (ValueError, TypeError, AttributeError, IndexError) as error:
+        raise InputError(f"{where}内容不对：{' '.join(str(error).split())}") from error
 
 
 def shipped() -> Path:
@@ -128,8 +168,10 @@ def find(data: Path, name: str) -> Path:
 def read(data: Path, name: str) -> list[Example]:
     """One set as examples; texts that are empty after normalisation are left out."""
     make = _MAKERS[name.split(".", maxsplit=1)[0]]
-    source = _read_posts(data) if name == READ_POSTS else rows(find(data, name))
-    made = [make(name, row) for row in source]
+    made = []
+    for where, row in _read_posts(data) if name == READ_POSTS else placed(find(data, name)):
+        with blaming(where):
+            made.append(make(name, row))
     return [example for example in made if example.text]
 
 
@@ -138,23 +180,36 @@ def text_hash(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()
 
 
-def _read_posts(data: Path) -> Iterator[dict[str, Any]]:
+def _read_posts(data: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     """The labels of ``nlp/corpora/read_posts`` with the texts they belong to, found by hash in ``READ_FROM``.
 
     Entities are stored as places [start, end) in the text, ``negative_about`` as numbers of entities. A post of a
-    set that labels its companies has none here: they are learnt from there.
+    set that labels its companies has none here: they are learnt from there. Each comes with the place of its label.
     """
-    labels = {row["sha256"]: row for row in rows(find(data, READ_POSTS))}
-    for row in (row for name in READ_FROM for row in rows(find(data, name))):
-        if label := labels.pop(text_hash(row["text"]), None):
-            names = [row["text"][start:end] for start, end in label["entities"]]
-            yield label | {
-                "id": label["sha256"][:16],
-                "title": row.get("title") or "",
-                "text": row["text"],
-                "entities": names,
-                "negative_about": [names[i] for i in label["negative_about"]],
-            }
+    labels: dict[str, tuple[str, dict[str, Any]]] = {}
+    for where, label in placed(find(data, READ_POSTS)):
+        with blaming(where):
+            labels[label["sha256"]] = where, label
+    for name in READ_FROM:
+        for where, row in placed(find(data, name)):
+            with blaming(where):
+                found = labels.pop(text_hash(row["text"]), None)
+            if found:
+                of_label, label = found
+                with blaming(of_label):
+                    made = _found(label, row)
+                yield of_label, made
+
+
+def _found(label: dict[str, Any], row: dict[str, Any]) -> dict[str, Any]:
+    names = [row["text"][start:end] for start, end in label["entities"]]
+    return label | {
+        "id": label["sha256"][:16],
+        "title": row.get("title") or "",
+        "text": row["text"],
+        "entities": names,
+        "negative_about": [names[i] for i in label["negative_about"]],
+    }
 
 
 def _text(row: dict[str, Any]) -> str:
@@ -180,8 +235,8 @@ def _project(name: str, row: dict[str, Any]) -> Example:
         key=_key(row),
         text=_text(row),
         sentiment=only(sentiment),
-        topics=tuple(TOPICS.index(topic) for topic in row["topics"]),
-        stance=STANCES.index(row["stance"]),
+        topics=tuple(_number(TOPICS, topic) for topic in row["topics"]),
+        stance=_number(STANCES, row["stance"]),
         ad=bool(row["ad"]),
         entities=tuple((normalise(entity), open_for(entity)) for entity in row["entities"]),
         group=row.get("group") or "",
@@ -235,7 +290,12 @@ def _reviews(name: str, row: dict[str, Any]) -> Example:
 
 def _emotions(name: str, row: dict[str, Any]) -> Example:
     return Example(
-        set=name, key=_key(row), text=_text(row), domain=-1, emotion=EMOTIONS.index(row["emotion"]), row=row
+        set=name,
+        key=_key(row),
+        text=_text(row),
+        domain=-1,
+        emotion=_number(EMOTIONS, row["emotion"]),
+        row=row,
     )
 
 

@@ -109,9 +109,10 @@ def readable(data: Path, parts: Split, variants: dict[str, float]) -> list[tuple
     chosen = [(e, variants[e.set]) for e in parts.train if variants.get(e.set, 0) > 0]
     name = corpus.UNLABELLED
     if any(key.startswith(f"{name}/") for key in variants):
-        for number, row in enumerate(corpus.rows(corpus.find(data, name))):
-            times = variants.get(f"{name}/{row['source']}", 0.0)
-            text = joined(clip(row.get("title") or ""), clip(row["text"])) if times > 0 else ""
+        for number, (where, row) in enumerate(corpus.placed(corpus.find(data, name))):
+            with corpus.blaming(where):
+                times = variants.get(f"{name}/{row['source']}", 0.0)
+                text = joined(clip(row.get("title") or ""), clip(row["text"])) if times > 0 else ""
             if len(text) > 5:
                 chosen.append((Example(set=f"{name}/{row['source']}", key=str(number), text=text), times))
     if not chosen:

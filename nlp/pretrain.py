@@ -77,16 +77,20 @@ class Packed:
 
 
 def texts(data: Path, sets: dict[str, float]) -> Iterator[tuple[str, float]]:
-    """Every different text of the corpora as the model reads it, with its share. Raises ``InputError``."""
+    """The texts of the corpora as the model reads them, with their shares. Raises ``InputError``.
+
+    Of texts that begin with the same 80 characters the first alone is read.
+    """
     seen: set[int] = set()
     for name in dict.fromkeys(key.partition("/")[0] for key in sets):
-        for row in corpus.rows(corpus.find(data, name)):
+        for where, row in corpus.placed(corpus.find(data, name)):
             share = sets.get(f"{name}/{row.get('source')}", sets.get(name, 0.0))
             if share <= 0:
                 continue
-            parts = [row["a"], row["b"]] if "a" in row else [row["text"]]
-            for part in parts:
-                text = joined(clip(row.get("title") or ""), clip(part))
+            with corpus.blaming(where):
+                parts = [row["a"], row["b"]] if "a" in row else [row["text"]]
+                made = [joined(clip(row.get("title") or ""), clip(part)) for part in parts]
+            for text in made:
                 if len(text) > 3 and (mark := hash(text[:80])) not in seen:
                     seen.add(mark)
                     yield text, share

@@ -48,6 +48,12 @@ def test_repeats_are_read_once_and_shares_say_how_often(data: Path) -> None:
         list(pretrain.texts(data, {"missing": 1.0}))
 
 
+def test_a_row_without_a_text_is_named(data: Path) -> None:
+    (data / "unlabelled.jsonl").write_text('{"text": "好好好好"}\n{"source": "weibo"}\n', "utf-8")
+    with pytest.raises(InputError, match=r"unlabelled\.jsonl 第 2 行没有 text"):
+        list(pretrain.texts(data, {"unlabelled": 1.0}))
+
+
 def test_words_are_hidden_whole_and_the_same_for_the_same_seed(packed: Packed) -> None:
     rows = np.arange(len(packed.lengths))
     truth, shown, hidden = masked(packed, packed.starts, rows, 0.4, 9_000, seed=3)

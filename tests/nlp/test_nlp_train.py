@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 import json
 import shutil
 from pathlib import Path
@@ -184,6 +185,57 @@ def test_a_broken_corpus_is_named_with_its_row(tmp_path: Path) -> None:
         read(tmp_path, "authored_posts")
     with pytest.raises(InputError, match="没有 news_sentiment"):
         read(tmp_path, "news_sentiment.train")
+
+
+GOOD = {
+    "id": "1", "text": "云桥金融跑路", "sentiment": "negative", "topics": ["absconding"], "stance": "assert",
+    "ad": False, "entities": ["云桥金融"], "negative_about": ["云桥金融"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("bad", "why"),
+    [
+        ("跑路".encode("gb18030"), "不是 UTF-8"),
+        (b"[1]", "不是一组键值"),
+        (b"[" * 100_000, "不是 JSON"),
+        ({**GOOD, "topics": ["running_away"]}, "'running_away' 不在"),
+        ({**GOOD, "stance": "shout"}, "'shout' 不在"),
+        ({**GOOD, "sentiment": "bad"}, "'bad' 不在"),
+        ({key: GOOD[key] for key in GOOD if key != "text"}, "没有 text"),
+        ({**GOOD, "text": 5}, "内容不对"),
+        ({**GOOD, "entities": None}, "内容不对"),
+    ],
+)
+def test_a_row_that_cannot_be_used_is_named(tmp_path: Path, bad: Any, why: str) -> None:
+    line = bad if isinstance(bad, bytes) else json.dumps(bad).encode()
+    (tmp_path / "written_posts.jsonl").write_bytes(json.dumps(GOOD).encode() + b"\n" + line + b"\n")
+    with pytest.raises(InputError, match=r"written_posts\.jsonl 第 2 行") as caught:
+        read(tmp_path, "written_posts")
+    assert why in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_compressed_file_that_ends_early_is_named_with_its_row(tmp_path: Path) -> None:
+    rows = [GOOD | {"text": corpus.text_hash(str(i))} for i in range(200)]
+    whole = gzip.compress("".join(json.dumps(row) + "\n" for row in rows).encode())
+    (tmp_path / "written_posts.jsonl.gz").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(InputError, match=r"written_posts\.jsonl\.gz 第 \d+ 行读不出来"):
+        read(tmp_path, "written_posts")
+
+
+@pytest.mark.parametrize(("name", "where"), [("read_posts", "read_posts"), ("unlabelled", "unlabelled")])
+def test_labels_by_hash_that_cannot_be_used_are_named(
+    data: Path, tmp_path: Path, name: str, where: str
+) -> None:
+    for path in data.iterdir():
+        shutil.copy(path, tmp_path)
+    path = tmp_path / f"{name}.jsonl"
+    first, *rest = path.read_text("utf-8").splitlines()
+    wrong = json.loads(first) | {"negative_about": [9]}
+    wrong.pop("text", None)
+    path.write_text("\n".join([*rest, json.dumps(wrong)]), "utf-8")
+    with pytest.raises(InputError, match=rf"{where}\.jsonl 第 {len(rest) + 1} 行"):
+        read(tmp_path, "read_posts")
 
 
 def test_settings_are_checked(tmp_path: Path) -> None:
