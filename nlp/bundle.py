@@ -16,7 +16,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -34,6 +34,7 @@ MANIFEST = "manifest.json"
 TENSORS = ("wide.safetensors", "kinds.safetensors")
 FILES = ("encoder.onnx", "tokenizer.json", *TENSORS, "fusion.json", "card.json", "CARD.md")
 _MOST_BYTES = 2_000_000_000
+_LARGEST = 1e6
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 """Names become names of files."""
 
@@ -90,7 +91,7 @@ def _manifest(directory: Path) -> dict[str, Any]:
         manifest = json.loads(path.read_text("utf-8"))
     except FileNotFoundError as error:
         raise ModelError(f"{directory} 不是模型目录:没有 {MANIFEST}") from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ModelError(f"读不了 {path}:{error}") from error
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         found = manifest.get("format") if isinstance(manifest, dict) else None
@@ -148,15 +149,35 @@ def open_bundle(directory: Path) -> Bundle:
             card=json.loads(content["card.json"]),
             described=content["CARD.md"].decode(),
         )
+        finite = all(_is_finite(number) for number in _leaves(bundle.fusion.values()))
     except ModelError:
         raise
     except Exception as error:  # safetensors raises its own kind, and a foreign file can fail in any way
         raise ModelError(f"{directory} 的内容不能用:{type(error).__name__}: {error}") from error
+    if not isinstance(bundle.card, dict):
+        raise ModelError(f"{directory} 的 card.json 不是一组键值")
+    if not finite:
+        raise ModelError(f"{directory} 的 fusion.json 里有不是数字的值")
     if len(bundle.fusion.thresholds) != len(TOPICS):
         raise ModelError(f"{directory} 的话题数是 {len(bundle.fusion.thresholds)},应为 {len(TOPICS)}")
     if wrong := [*_wrong_tables(bundle), *_wrong_biases(bundle.fusion)]:
         raise ModelError(f"{directory} 与本程序的任务不合：{'、'.join(wrong)} 的形状不对")
     return bundle
+
+
+def _leaves(value: Any) -> Iterator[Any]:
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, list | tuple):
+        for each in value:
+            yield from _leaves(each)
+    else:
+        yield value
+
+
+def _is_finite(number: Any) -> bool:
+    """JSON as Python reads it knows NaN and Infinity: with them every text would be judged alike without a word."""
+    return isinstance(number, int | float) and abs(number) < _LARGEST
 
 
 def _wrong_tables(bundle: Bundle) -> list[str]:

@@ -172,7 +172,7 @@ def test_a_version_that_is_not_the_files_own_is_refused(copied: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", ["", "[", "[]", "{}", '{"format": 2, "files": {"encoder.onnx": 3}}', "null"]
+    "content", ["", "[", "[" * 100_000, "[]", "{}", '{"format": 2, "files": {"encoder.onnx": 3}}', "null"]
 )
 def test_a_broken_manifest_is_refused_in_one_line(copied: Path, content: str) -> None:
     (copied / "manifest.json").write_text(content, "utf-8")
@@ -223,6 +223,30 @@ def test_a_calibration_of_other_tasks_is_refused(copied: Path) -> None:
     (copied / "fusion.json").write_text(json.dumps(fusion), "utf-8")
     seal(copied)
     with pytest.raises(ModelError, match=r"fusion\.kind、fusion\.others"):
+        Runtime.load(copied)
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), 1e30, "1"])
+@pytest.mark.parametrize("key", ["encoder", "bias", "thresholds"])
+def test_a_calibration_with_numbers_that_are_none_is_refused(copied: Path, key: str, number: object) -> None:
+    fusion = json.loads((copied / "fusion.json").read_text("utf-8"))
+    if key == "encoder":
+        fusion["sentiment"][key] = number
+    else:
+        (fusion["topics"][key] if key == "bias" else fusion[key])[0] = number
+    (copied / "fusion.json").write_text(json.dumps(fusion), "utf-8")
+    seal(copied)
+    if (key, number) == ("thresholds", "1"):  # is read as a number
+        assert open_bundle(copied).fusion.thresholds[0] == 1
+        return
+    with pytest.raises(ModelError, match=r"fusion\.json"):
+        Runtime.load(copied)
+
+
+def test_a_card_that_is_none_is_refused(copied: Path) -> None:
+    (copied / "card.json").write_text("[]", "utf-8")
+    seal(copied)
+    with pytest.raises(ModelError, match=r"card\.json"):
         Runtime.load(copied)
 
 
