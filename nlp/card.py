@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
+from domain.errors import ModelError
+from nlp.bundle import Bundle
 from nlp.corpus import Split
 from nlp.evaluate import MODEL, lines, values
 from nlp.scores import Scores
@@ -29,20 +32,22 @@ WEAKNESSES = (
 
 def describe(
     *,
-    data: Mapping[str, str],
-    base: str,
-    chosen: Mapping[str, Any],
-    parts: Split,
     run: Mapping[str, Any],
+    parts: Split,
+    fitting: Mapping[str, Any],
     scores: Mapping[str, Mapping[str, Scores]],
 ) -> dict[str, Any]:
-    """The card as JSON values."""
+    """The card as JSON values. ``run``: what was trained with what (``nlp.train``); ``fitting``: how that went."""
     return {
         "purpose": PURPOSE,
-        "data_sha256": dict(data),
-        "base_sha256": base,
-        "settings": dict(chosen),
-        "encoder_run": dict(run),
+        "data_sha256": dict(run["data"]),
+        "base_sha256": run["base"],
+        "further_pretraining_minutes": run["pretrain_min"],
+        "teacher": run["teacher"] or None,
+        "distillation_minutes": run["distil_min"],
+        "budget_minutes": run["budget_min"],
+        "settings": dict(run["settings"]),
+        "encoder_run": dict(fitting),
         "posts": {
             name: dict(sorted(Counter(e.set for e in part).items()))
             for name, part in (("train", parts.train), ("tune", parts.tune), ("test", parts.test))
@@ -71,10 +76,47 @@ def markdown(card: Mapping[str, Any], scores: Mapping[str, Mapping[str, Scores]]
         if "steps" in run
         else "- fine-tuning: not finished"
     )
-    made.append(f"- base encoder: sha256 `{card['base_sha256']}`")
+    made.append(f"- base encoder: {_base(card)}")
     made += [f"- `{name}`: sha256 `{value}`" for name, value in card["data_sha256"].items()]
     made.append("- settings and all scores: `card.json`")
     return "\n".join(made) + "\n"
+
+
+def _base(card: Mapping[str, Any]) -> str:
+    base = card["base_sha256"]
+    told = f"sha256 `{base}`" if re.fullmatch("[0-9a-f]{64}", base) else f"`{base}`, as the hub gave it"
+    first = []
+    if minutes := card["further_pretraining_minutes"]:
+        first.append(f"guessed masked words for {minutes:g} minutes")
+    if teacher := card["teacher"]:
+        first.append(
+            f"learnt from the larger model `{teacher}` for at most {card['distillation_minutes']:g} minutes"
+        )
+    return f"{told}; before the labels it {' and then '.join(first)}" if first else told
+
+
+def scores(model: Bundle) -> dict[str, Any]:
+    """What the card says of how good the model is, as JSON values. Raises ``ModelError`` when it says nothing.
+
+    The scores in the card of an adapted model are those of the one that the first adaptation began with: its own are
+    what was compared.
+    """
+    told = model.card.get("scores")
+    if not isinstance(told, dict) or not told:
+        raise ModelError(f"{model.name} 的模型卡里没有成绩：可用 --data 评测")
+    if before := model.card.get("adapted_from"):
+        own = {"scores": None, "compared": model.card.get("compared", [])}
+        return {"adapted_from": before, **own, "scores_before_adaptation": told}
+    return {"scores": told}
+
+
+def learnt(model: Bundle) -> tuple[float, dict[str, str]]:
+    """The share that was kept out, and the digests of the corpora. Raises ``ModelError`` when the card lacks them."""
+    settings, data = model.card.get("settings"), model.card.get("data_sha256")
+    share = settings.get("held_out") if isinstance(settings, dict) else None
+    if not isinstance(data, dict) or not isinstance(share, float) or not 0 < share < 1:
+        raise ModelError(f"{model.name} 的模型卡没有说用什么训练、留出了多少，无法评测")
+    return share, data
 
 
 def curve(run: Mapping[str, Any], points: int = 12) -> list[str]:

@@ -14,7 +14,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from importlib import resources
 from pathlib import Path
@@ -33,9 +33,9 @@ Say = Callable[[str], None]
 Kind = TypeVar("Kind")
 
 
-def digests(data: Path) -> dict[str, str]:
-    """SHA-256 of every corpus file that is read. Raises ``InputError`` when one is missing."""
-    names = (*corpus.LABELLED, *corpus.OTHERS, corpus.UNLABELLED)
+def digests(data: Path, more: Iterable[str] = ()) -> dict[str, str]:
+    """SHA-256 of every corpus file that is read, of further sets too. Raises ``InputError`` when one is missing."""
+    names = dict.fromkeys((*corpus.LABELLED, *corpus.OTHERS, corpus.UNLABELLED, *more))
     return {(path := corpus.find(data, name)).name: corpus.digest(path) for name in names}
 
 
@@ -93,8 +93,9 @@ def train(
 
     if teacher:
         bundles.open_bundle(teacher)
+    guessed = chosen["pretrain"]["sets"] if pretrain_min else ()
     run = {
-        "data": digests(data),
+        "data": digests(data, (name.partition("/")[0] for name in guessed)),
         "base": identity(base),
         "pretrain_min": pretrain_min,
         "teacher": bundles.named(teacher) if teacher else "",
@@ -133,7 +134,7 @@ def train(
             budget_min=budget_min,
             say=say,
         )
-    return finish(data=data, base=start, out=out, work=work, chosen=chosen, parts=parts, say=say)
+    return finish(base=start, out=out, work=work, run=run, parts=parts, say=say)
 
 
 def _settings_of(kind: Callable[..., Kind], chosen: Mapping[str, Any], part: str) -> Kind:
@@ -228,18 +229,20 @@ def _wide(parts: corpus.Split, work: Path, chosen: Mapping[str, Any], say: Say) 
 
 def finish(
     *,
-    data: Path,
     base: str | Path,
     out: Path,
     work: Path,
-    chosen: Mapping[str, Any],
+    run: Mapping[str, Any],
     parts: corpus.Split,
     say: Say,
 ) -> str:
-    """Calibrate, measure, describe and seal what the work folder holds, finished or not yet."""
+    """Calibrate, measure, describe and seal what the work folder holds, finished or not yet.
+
+    ``base``: what the fine-tuning began with; ``run``: what the folder was claimed for.
+    """
     from safetensors.numpy import load_file
 
-    from nlp.bases import from_pretrained, identity, tokeniser_of
+    from nlp.bases import from_pretrained, tokeniser_of
     from nlp.export import export_trained
 
     making = work / "model"
@@ -273,9 +276,7 @@ def finish(
     say("评测")
     runtime = Runtime(replace(loaded, fusion=fusion))
     scores = evaluate.compare(runtime, Lexicon.shipped(Segmenter()), parts.test)
-    described = card.describe(
-        data=digests(data), base=identity(base), chosen=chosen, parts=parts, run=_run(work), scores=scores
-    )
+    described = card.describe(run=run, parts=parts, fitting=_fitting(work), scores=scores)
     (making / "card.json").write_text(json.dumps(described, ensure_ascii=False, indent=1) + "\n", "utf-8")
     (making / "CARD.md").write_text(card.markdown(described, scores), "utf-8")
     name = bundles.seal(making)
@@ -286,7 +287,7 @@ def finish(
     return name
 
 
-def _run(work: Path) -> dict[str, Any]:
+def _fitting(work: Path) -> dict[str, Any]:
     """How the fine-tuning went: steps, passes, minutes and the curve of the losses."""
     path = work / "encoder.done"
     read: dict[str, Any] = json.loads(path.read_text("utf-8")) if path.exists() else {"unfinished": True}

@@ -25,24 +25,32 @@ def command(
 ) -> None:
     """在留出部分上评测：情感、话题、立场、广告、被指公司、校准误差，旁列 n-gram 线性与词典基线。"""
     from app.models import chosen
+    from nlp import card
     from nlp.bundle import open_bundle
 
     bundle = open_bundle(chosen(model, os.environ))
     if data is None:
-        scores, table = bundle.card["scores"], bundle.described
+        found, table = card.scores(bundle), bundle.described
+        if before := found.get("adapted_from"):
+            table = (
+                f"这是用自己的标注从 {before} 改进来的模型。下面模型卡里的成绩是改进之前的，不是它的；"
+                f"它与改进之前的比较在 Adapted 一节，它自己的成绩要用 --data 评测。\n\n{table}"
+            )
     else:
         from nlp import corpus, evaluate, train
         from nlp.lexicon import Lexicon
         from nlp.runtime import Runtime
         from nlp.segment import Segmenter
 
-        known, seen = bundle.card["data_sha256"], train.digests(data)
-        if known != seen:
+        held_out, known = card.learnt(bundle)
+        # What only the pre-training read is not needed again.
+        if any(known.get(name) != digest for name, digest in train.digests(data).items()):
             print("注意：语料与训练时的不同，留出部分可能含训练过的帖子", file=sys.stderr)
-        parts = corpus.split(data, held_out=bundle.card["settings"]["held_out"])
+        parts = corpus.split(data, held_out=held_out)
         compared = evaluate.compare(Runtime(bundle), Lexicon.shipped(Segmenter()), parts.test)
-        scores, table = evaluate.values(compared), "\n".join(evaluate.lines(compared)) + "\n"
+        found = {"scores": evaluate.values(compared)}
+        table = "\n".join(evaluate.lines(compared)) + "\n"
     if as_json:
-        print(json.dumps({"model": bundle.name, "scores": scores}, ensure_ascii=False))
+        print(json.dumps({"model": bundle.name, **found}, ensure_ascii=False))
     else:
         print(f"{bundle.name}\n\n{table}", end="")

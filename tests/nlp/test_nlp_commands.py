@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -14,7 +15,7 @@ from typer.testing import CliRunner
 
 from app.commands import analyze, evaluate, train
 from domain.errors import InputError, ModelError
-from nlp.bundle import shipped
+from nlp.bundle import seal, shipped
 
 ROWS = '{"id": 1, "text": "云桥金融跑路了"}\nrubbish\n{"id": "2", "text": ""}\n'
 
@@ -101,6 +102,31 @@ def test_evaluate_shows_the_cards_scores() -> None:
     assert row["scores"]["yujing"]["authored_posts"]["posts"] > 300
     table = run(evaluate.command).stdout
     assert "authored_posts" in table and row["model"] in table
+
+
+def test_an_adapted_model_does_not_call_its_parents_scores_its_own(tmp_path: Path) -> None:
+    model = tmp_path / "model"
+    shutil.copytree(shipped(), model)
+    card = json.loads((model / "card.json").read_text("utf-8"))
+    adapted = card | {"adapted_from": "yujing-bert@before", "compared": [{"name": "x"}]}
+    (model / "card.json").write_text(json.dumps(adapted), "utf-8")
+    seal(model)
+    (row,) = parsed(run(evaluate.command, "--json", "--model", str(model)).stdout)
+    assert row["scores"] is None and row["adapted_from"] == "yujing-bert@before"
+    assert row["scores_before_adaptation"] == card["scores"] and row["compared"] == [{"name": "x"}]
+    before, _, after = run(evaluate.command, "--model", str(model)).stdout.partition("# Model card")
+    assert "yujing-bert@before" in before and "不是它的" in before and "authored_posts" in after
+
+
+@pytest.mark.parametrize("content", ["{}", "[]", '{"scores": 1, "settings": [], "data_sha256": {}}'])
+def test_a_card_that_says_nothing_is_one_clear_error(tmp_path: Path, content: str) -> None:
+    model = tmp_path / "model"
+    shutil.copytree(shipped(), model)
+    (model / "card.json").write_text(content, "utf-8")
+    seal(model)
+    for args in ((), ("--data", str(tmp_path))):
+        error = run(evaluate.command, "--model", str(model), *args).exception
+        assert isinstance(error, ModelError) and "\n" not in str(error)
 
 
 def test_train_names_what_is_missing(tmp_path: Path) -> None:

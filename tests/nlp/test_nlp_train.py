@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from domain.errors import ConfigError, InputError, ModelError
-from nlp import bundle, corpus, train, train_settings
+from nlp import bundle, card, corpus, train, train_settings
 from nlp.corpus import NOT_NEGATIVE, Example, clusters, only, read, renamed, split
 from nlp.judgement import Item
 from nlp.labels import STANCES, TOPICS
@@ -425,6 +425,30 @@ def test_another_budget_is_another_run(tmp_path: Path) -> None:
         train._claim(tmp_path / "w", run)
 
 
+def test_the_card_names_the_real_base_and_all_that_came_before_the_labels(data: Path) -> None:
+    (data / "customer_service_pairs.jsonl").write_text("{}", "utf-8")
+    read_too = train.digests(data, ["customer_service_pairs"])
+    assert set(read_too) - set(train.digests(data)) == {"customer_service_pairs.jsonl"}
+    run = {
+        "data": read_too, "base": "0" * 64, "pretrain_min": 60.0, "teacher": "big@1", "distil_min": 90.0,
+        "budget_min": 45.0, "settings": {"held_out": 0.2},
+    }  # fmt: skip
+    parts = corpus.Split(train=[], tune=[], test=[])
+    made = card.describe(run=run, parts=parts, fitting={}, scores={})
+    assert (made["base_sha256"], made["teacher"]) == ("0" * 64, "big@1")
+    assert [made[f"{name}_minutes"] for name in ("further_pretraining", "distillation", "budget")] == [
+        60,
+        90,
+        45,
+    ]
+    told = card.markdown(made, {"yujing": {}})
+    assert f"sha256 `{'0' * 64}`; before the labels it guessed masked words for 60 minutes and then" in told
+    assert "the larger model `big@1` for at most 90 minutes" in told and "customer_service_pairs" in told
+    plain = run | {"base": "hub/name", "pretrain_min": 0.0, "teacher": "", "distil_min": 0.0}
+    told = card.markdown(card.describe(run=plain, parts=parts, fitting={}, scores={}), {"yujing": {}})
+    assert "base encoder: `hub/name`, as the hub gave it\n" in told
+
+
 def test_grams_are_counted_once_each_and_carriers_point_at_them() -> None:
     hashes, _ = grams("跑路跑路")
     assert len(hashes) == 4 + 3 + 2 + 1 and len(np.unique(hashes)) == 2 + 2 + 2 + 1
@@ -482,9 +506,10 @@ def test_a_killed_training_goes_on_and_ends_in_a_model_that_loads(
     made = Runtime.load(tmp_path / "out")
     assert made.name == name
     assert len(made.judge([Item(text="云桥金融跑路", entities=("云桥金融",))])) == 1
-    card = json.loads((tmp_path / "out" / "card.json").read_text("utf-8"))
-    assert card["data_sha256"]["authored_posts.jsonl"] == corpus.digest(data / "authored_posts.jsonl")
-    assert set(card["scores"]) == {"yujing", "n-grams", "lexicon"}
+    told_of = json.loads((tmp_path / "out" / "card.json").read_text("utf-8"))
+    assert told_of["data_sha256"]["authored_posts.jsonl"] == corpus.digest(data / "authored_posts.jsonl")
+    assert told_of["base_sha256"] == corpus.digest(base / "model.safetensors")
+    assert set(told_of["scores"]) == {"yujing", "n-grams", "lexicon"}
     assert run(told.append) == name, "done work is not done again and gives the same model"
     with pytest.raises(ConfigError, match="另一次训练"):
         chosen["encoder"] |= {"seed": 99}
