@@ -6,7 +6,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -210,7 +210,6 @@ class Fitting:
             "numbers": [self.step, self.turn, self.done, self.spent],
             "curve": self.curve,
             "random": torch.get_rng_state(),
-            "recipe": repr(asdict(self.recipe)),
         }
         part = work / "checkpoint.part"
         torch.save(state, part)

@@ -35,8 +35,8 @@ PRETRAIN = "从头训练：先在无标注语料上再预训练几分钟"
 Pretrain = Annotated[float, typer.Option("--pretrain-min", min=0.0, help=PRETRAIN)]
 TEACHER = "从头训练：先向这个（更大的）模型目录学，再学标注"
 Teacher = Annotated[Path | None, typer.Option("--teacher", help=TEACHER, show_default=False)]
-DISTIL = "从头训练：向 --teacher 学几分钟"
-Distil = Annotated[float, typer.Option("--distil-min", min=0.1, help=DISTIL)]
+DISTIL = f"从头训练：向 --teacher 学几分钟；默认 {DISTIL_MIN:.0f}"
+Distil = Annotated[float | None, typer.Option("--distil-min", min=0.1, help=DISTIL, show_default=False)]
 BUDGET = f"最多训练几分钟；默认 {ADAPT_MIN:.0f}，从头训练 {WHOLE_MIN:.0f}"
 Budget = Annotated[float | None, typer.Option("--budget-min", min=0.1, help=BUDGET, show_default=False)]
 
@@ -55,7 +55,7 @@ def command(
     budget_min: Budget = None,
     pretrain_min: Pretrain = 0.0,
     teacher: Teacher = None,
-    distil_min: Distil = DISTIL_MIN,
+    distil_min: Distil = None,
 ) -> None:
     """训练：--labels 用自己的标注改进在用的模型（通过检验才装上），--rollback 退回，--data 从头训练。
 
@@ -70,9 +70,16 @@ def command(
         "--settings": settings,
         "--pretrain-min": pretrain_min,
         "--teacher": teacher,
+        "--distil-min": distil_min,
     }.items():
         if value and not any(whole):
             raise UsageError(f"{option} 只用于从头训练（--data DIR --out DIR）")
+    if distil_min and not teacher:
+        raise UsageError("--distil-min 要与 --teacher 一起用")
+    if by and any(whole):
+        raise UsageError("--by 不用于从头训练：没有换掉在用的模型")
+    if budget_min and (rollback or rejudge):
+        raise UsageError("--budget-min 只用于训练，不用于 --rollback 和 --rejudge")
     if any(whole):
         if data is None or out is None:
             raise UsageError("从头训练需要 --data 和 --out")
@@ -88,7 +95,7 @@ def command(
             budget_min=budget_min or WHOLE_MIN,
             pretrain_min=pretrain_min,
             teacher=teacher,
-            distil_min=distil_min,
+            distil_min=distil_min or DISTIL_MIN,
             say=_say,
         )
         print(name)

@@ -14,7 +14,7 @@ import typer
 from typer.testing import CliRunner
 
 from app.commands import analyze, evaluate, train
-from domain.errors import InputError, ModelError
+from domain.errors import InputError, ModelError, UsageError
 from nlp.bundle import seal, shipped
 
 ROWS = '{"id": 1, "text": "云桥金融跑路了"}\nrubbish\n{"id": "2", "text": ""}\n'
@@ -133,6 +133,21 @@ def test_train_names_what_is_missing(tmp_path: Path) -> None:
     args = ("--data", str(tmp_path), "--base", str(tmp_path), "--out", str(tmp_path / "out"))
     error = run(train.command, *args).exception
     assert isinstance(error, InputError) and "finance_posts.labelled.train" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("args", "option"),
+    [
+        (["--rollback", "--budget-min", "5"], "--budget-min"),
+        (["--rejudge", "--budget-min", "5"], "--budget-min"),
+        (["--labels", "ledger", "--distil-min", "5"], "--distil-min"),
+        (["--data", "d", "--out", "o", "--distil-min", "5"], "--teacher"),
+        (["--data", "d", "--out", "o", "--by", "me"], "--by"),
+    ],
+)
+def test_an_option_that_would_do_nothing_is_refused(args: list[str], option: str) -> None:
+    error = run(train.command, *args).exception
+    assert isinstance(error, UsageError) and option in str(error)
 
 
 @pytest.mark.slow
