@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
@@ -24,10 +24,14 @@ _BATCH = 256
 
 
 def worth_reading(app: App, *, brand: str, most: int, past: timedelta, progress: Progress) -> list[Line]:
-    """The posts most worth labelling next, one of a story, none that was labelled. Raises ``StoreError``."""
+    """The posts most worth labelling next, one of a story, none of a story that was labelled.
+
+    Raises ``StoreError``.
+    """
     from nlp.labelling import Candidate, NewWords, choose
 
-    pool = _pool(app, brand=brand, since=app.clock.now() - past)
+    labelled = app.posts.known([each.post for each in app.ledger.corrections.all()])
+    pool = _pool(app, brand=brand, since=app.clock.now() - past, labelled=labelled)
     analyzer, runtime = app.analyzer, app.runtime
     words = NewWords(runtime.wide, app.segmenter.tokens, _names(app))
     candidates: list[Candidate] = []
@@ -41,7 +45,7 @@ def worth_reading(app: App, *, brand: str, most: int, past: timedelta, progress:
             candidates.append(
                 Candidate(
                     id=judged.post.id,
-                    story=judged.assessment.story or judged.post.id,
+                    story=_story(judged),
                     judgement=judgement,
                     grams=row.tolist(),
                     words=words.of(judgement.read, [name for name, _ in named]),
@@ -54,24 +58,29 @@ def worth_reading(app: App, *, brand: str, most: int, past: timedelta, progress:
         thresholds=runtime.fusion.thresholds,
         text_of=lambda id_: by_id[id_].post.whole,
         most=most,
+        labelled=[judged.post.whole for judged in labelled.values()],
     )
     return [Line(judged=by_id[c.id], reasons=c.reasons, stance=stances[c.id]) for c in chosen]
 
 
-def _pool(app: App, *, brand: str, since: datetime) -> list[Judged]:
-    """The newest post of each story that nobody labelled, newest first."""
+def _pool(app: App, *, brand: str, since: datetime, labelled: Mapping[str, Judged]) -> list[Judged]:
+    """The newest post of each story of which nobody labelled one, newest first."""
+    told = {_story(judged) for judged in labelled.values()}
     found: dict[str, Judged] = {}
     after = ""
     while len(found) < POOL:
         page = app.posts.search(Query(brand=brand, since=since, limit=1_000, after=after))
-        said = app.ledger.corrections.of([judged.post.id for judged in page.found])
         for judged in page.found:
-            if judged.post.id not in said:
-                found.setdefault(judged.assessment.story or judged.post.id, judged)
+            if judged.post.id not in labelled and (story := _story(judged)) not in told:
+                found.setdefault(story, judged)
         after = page.next
         if not after:
             break
     return list(found.values())[:POOL]
+
+
+def _story(judged: Judged) -> str:
+    return judged.assessment.story or judged.post.id
 
 
 def _names(app: App) -> set[str]:

@@ -95,15 +95,12 @@ def own_parts(own: Sequence[Example], replay: Split, share: float) -> tuple[list
     kept_out = [*replay.tune, *replay.test]
     roots = corpus.clusters([*own, *kept_out])
     taken = set(roots[len(own) :])
-    smallest: dict[int, str] = {}
-    for example, root in zip(own, roots, strict=False):
-        digest = hashlib.sha256(example.text.encode()).hexdigest()
-        smallest[root] = min(smallest.get(root, digest), digest)
+    roots = roots[: len(own)]
     train: list[Example] = []
     test: list[Example] = []
-    for example, root in zip(own, roots, strict=False):
+    for example, root, place in zip(own, roots, corpus.places(own, roots), strict=True):
         if root not in taken:
-            (test if int(smallest[root][:8], 16) / 2**32 < share else train).append(example)
+            (test if place < share else train).append(example)
     return train, test
 
 

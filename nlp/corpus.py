@@ -358,22 +358,28 @@ def split(data: Path, *, held_out: float = HELD_OUT) -> Split:
 
 def parted(examples: Sequence[Example], *, held_out: float) -> Split:
     """See ``split``."""
-    roots = clusters(examples)
-    smallest: dict[int, str] = {}
-    sizes = Counter(roots)
-    for example, number in zip(examples, roots, strict=True):
-        digest = hashlib.sha256(example.text.encode()).hexdigest()
-        smallest[number] = min(smallest.get(number, digest), digest)
     parts: dict[str, list[Example]] = {"train": [], "tune": [], "test": []}
-    for example, number in zip(examples, roots, strict=True):
-        # The smallest of many digests is small; hashed again, a large cluster is held out as often as a single text.
-        again = hashlib.sha256(smallest[number].encode()).hexdigest()
-        place = int(again[:8], 16) / 2**32 if sizes[number] <= LARGEST else 1.0
+    for example, place in zip(examples, places(examples, clusters(examples)), strict=True):
         part = "test" if place < held_out / 2 else "tune" if place < held_out else "train"
         if part != "train" and example.set in AUXILIARY:
             continue
         parts[part].append(example)
     return Split(**parts)
+
+
+def places(examples: Sequence[Example], roots: Sequence[int]) -> list[float]:
+    """For each example the place of its cluster in 0..1, by which a part is held out; 1: a cluster above ``LARGEST``.
+
+    ``roots`` are those of ``clusters``.
+    """
+    smallest: dict[int, str] = {}
+    sizes = Counter(roots)
+    for example, number in zip(examples, roots, strict=True):
+        digest = hashlib.sha256(example.text.encode()).hexdigest()
+        smallest[number] = min(smallest.get(number, digest), digest)
+    # The smallest of many digests is small; hashed again, a large cluster is held out as often as a single text.
+    again = {number: hashlib.sha256(text.encode()).hexdigest() for number, text in smallest.items()}
+    return [int(again[number][:8], 16) / 2**32 if sizes[number] <= LARGEST else 1.0 for number in roots]
 
 
 def digest(path: Path) -> str:

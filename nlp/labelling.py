@@ -116,17 +116,18 @@ def choose(
     thresholds: Sequence[float],
     text_of: Callable[[str], str],
     most: int,
+    labelled: Iterable[str] = (),
 ) -> list[Chosen]:
-    """At most ``most`` posts, one of a story and none like another, those asked for by more questions first.
+    """At most ``most`` posts, one of a story and none like another, the questions asked in turn.
 
-    ``thresholds`` are the topics' of the model; ``text_of`` gives the text of an id. The same for any order of the
-    candidates.
+    ``thresholds`` are the topics' of the model; ``text_of`` gives the text of an id; ``labelled``: texts that a
+    person has read already, none like them is chosen. The same for any order of the candidates.
     """
     spread = Counter(word for c in _one_a_story(candidates) for word in c.words)
     new = {word for word, stories in spread.items() if stories >= LEAST_STORIES}
     rankings = _rankings(candidates, thresholds, {word: spread[word] for word in new})
     taken: dict[str, Candidate] = {}
-    marks: list[np.ndarray] = []
+    marks = [shingles(text) for text in labelled]
     stories: set[str] = set()
     turn = 0
     while len(taken) < most and any(rankings):
@@ -135,13 +136,19 @@ def choose(
         while ranking:
             each = ranking.pop()
             own = shingles(text_of(each.id))
-            if each.story in stories or any(similarity(own, other) >= ALIKE for other in marks):
+            if each.story in stories or any(_alike(own, other) for other in marks):
                 continue
             taken[each.id] = each
             stories.add(each.story)
             marks.append(own)
             break
     return [Chosen(id=c.id, reasons=_reasons(c, thresholds, new)) for c in taken.values()]
+
+
+def _alike(one: np.ndarray, two: np.ndarray) -> bool:
+    """The same post told again; sizes are looked at first, which is cheap."""
+    few, many = sorted((len(one), len(two)))
+    return few >= ALIKE * many and similarity(one, two) >= ALIKE
 
 
 def _whose(turn: int) -> int:

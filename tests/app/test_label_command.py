@@ -140,6 +140,18 @@ def test_what_a_person_fills_in_beats_the_model(run: Any, app: App, tmp_path: Pa
     assert not asked & {each.post for each in app.ledger.corrections.all()}, "nobody is asked twice"
 
 
+def test_of_a_story_that_was_labelled_nobody_is_asked_again(run: Any, app: App, tmp_path: Path) -> None:
+    stored = app.posts.search(_query()).found
+    told, other = stored[0], stored[1]
+    app.posts.put([replace(each, assessment=replace(each.assessment, story="s")) for each in (told, other)])
+    path = tmp_path / "l.jsonl"
+    path.write_text(json.dumps({"id": told.post.id, "sentiment": "neutral"}) + "\n", "utf-8")
+    run("import", path)
+    run("export", "--out", tmp_path / "s.csv")
+    asked = {row["编号"] for row in rows(tmp_path / "s.csv")}
+    assert asked and not asked & {told.post.id, other.post.id}
+
+
 def test_counts_follow_the_correction(run: Any, app: App, tmp_path: Path) -> None:
     def negatives() -> int:
         found = app.posts.counts(

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from domain.errors import InputError
-from nlp import adapt, bundle
+from nlp import adapt, bundle, corpus
 from nlp.bundle import open_bundle, shipped
 from nlp.corpus import ANY, Example, Split, only
 from nlp.judgement import Item
@@ -64,6 +64,19 @@ def test_what_is_measured_on_is_not_trained_on(replay: Split) -> None:
     twice = adapt.own_parts([*own(100), *(replace(e, key=f"{e.key}b") for e in own(100))], replay, 0.2)
     sides = [{e.key.removesuffix("b") for e in side} for side in twice]
     assert not sides[0] & sides[1], "copies stay on one side"
+
+
+def test_a_cluster_of_copies_is_held_out_as_often_as_a_single_post(replay: Split) -> None:
+    copies = [
+        replace(e, key=f"{e.key}.{copy}", text=f"{e.text}{e.text}{e.text}{chr(0x7000 + copy)}")
+        for e in own(100)
+        for copy in range(20)
+    ]
+    train, test = adapt.own_parts(copies, replay, 0.2)
+    held_out = {e.key.split(".")[0] for e in test}
+    assert 8 <= len(held_out) <= 35 and not held_out & {e.key.split(".")[0] for e in train}
+    pasted = [replace(own(1)[0], key=str(n)) for n in range(corpus.LARGEST + 1)]
+    assert adapt.own_parts(pasted, replay, 1.0)[1] == [], "what is pasted everywhere is always trained on"
 
 
 def test_a_few_labels_are_repeated_and_many_are_not() -> None:

@@ -69,6 +69,12 @@ def test_one_post_a_story_and_none_like_another() -> None:
     assert len(ids(copies)) == 1 and len(ids(told)) == 1
 
 
+def test_none_is_like_what_a_person_has_read() -> None:
+    two = [candidate("known~1"), candidate("fresh")]
+    chosen = choose(two, thresholds=LIMITS, text_of=text_of, most=5, labelled=[text_of("known~0")])
+    assert [c.id for c in chosen] == ["fresh"]
+
+
 def test_the_same_for_any_order_and_no_more_than_asked() -> None:
     rng = random.Random(3)
     many = [
