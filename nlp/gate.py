@@ -68,7 +68,7 @@ def compare(
     if apart:
         for slice_, rows in slices(examples).items():
             if "/" in slice_:
-                parts[f"{name}·{slice_.split('/')[1]}"] = (rows, SLICE_Z)
+                parts[f"{name}·{slice_}"] = (rows, SLICE_Z)
     found = []
     for part, (rows, z) in parts.items():
         for task, (labelled, sums) in _TASKS.items():

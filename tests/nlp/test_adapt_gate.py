@@ -57,7 +57,9 @@ def test_the_same_model_never_falls() -> None:
     assert {each.before for each in compared} == {each.after for each in compared} or all(
         each.before == each.after for each in compared
     )
-    assert {each.part for each in compared} >= {"通用帖", "通用帖·weibo", "通用帖·news", "通用帖·denial"}
+    assert {each.part for each in compared} >= {
+        "通用帖", "通用帖·authored_posts/weibo", "通用帖·authored_posts/news", "通用帖·labelled/denial",
+    }  # fmt: skip
 
 
 def test_a_worse_model_is_named_task_by_task() -> None:
@@ -80,7 +82,24 @@ def test_a_fall_of_one_slice_alone_is_seen() -> None:
     bad = [replace(t, stance=2) if e.form == "news" else t for e, t in zip(examples, good, strict=True)]
     compared = gate.compare(examples, good, bad, name="x", apart=True)
     fell = {each.part for each in compared if each.fell}
-    assert fell >= {"x", "x·news"} and "x·weibo" not in fell
+    assert fell >= {"x", "x·authored_posts/news"} and "x·authored_posts/weibo" not in fell
+
+
+def test_a_form_that_two_sets_share_is_judged_in_each() -> None:
+    rng = np.random.default_rng(7)
+    examples = [replace(e, form="news", group="g") for e in labelled(400, rng)]
+    examples[200:] = [replace(e, set="written_posts") for e in examples[200:]]
+    good = told(examples, rng, 0.8)
+    bad = [
+        replace(t, stance=2) if e.set == "authored_posts" else t for e, t in zip(examples, good, strict=True)
+    ]
+    compared = gate.compare(examples, good, bad, name="x", apart=True)
+    assert {
+        f"x·{name}/{form}" for name in ("authored_posts", "written_posts") for form in ("news", "contrast")
+    } <= {each.part for each in compared}
+    fell = {each.part for each in compared if each.fell}
+    assert {"x·authored_posts/news", "x·authored_posts/contrast"} <= fell
+    assert not fell & {"x·written_posts/news", "x·written_posts/contrast"}
 
 
 def test_harmless_models_mostly_pass() -> None:
