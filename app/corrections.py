@@ -14,13 +14,13 @@ class Corrector:
     """Merges what people said into judgements; ``brand_of`` gives the brand id of a company's name."""
 
     def __init__(self, corrections: Corrections, brand_of: Callable[[str], str]) -> None:
-        self._corrections, self._brand_of = corrections, brand_of
+        self._corrections, self.brand_of = corrections, brand_of
 
     def over(self, batch: Sequence[Judged]) -> list[Judged]:
         """The batch, corrected where somebody corrected this very text. Raises ``StoreError``."""
         said = self._corrections.of([judged.post.id for judged in batch])
         return [
-            replace(judged, assessment=correction.over(judged.assessment, self._brand_of))
+            replace(judged, assessment=correction.over(judged.assessment, self.brand_of))
             if (correction := said.get(judged.post.id)) and correction.text == text_mark(judged.post)
             else judged
             for judged in batch

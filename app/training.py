@@ -160,7 +160,7 @@ def examples(app: App, sources: Sequence[str]) -> list[Example]:
     found: list[Label] = []
     for source in dict.fromkeys(sources):
         found += from_ledger(app)[0] if source == LEDGER else _from_file(app, Path(source), topics)
-    made = [one for label in found if (one := example(label, finder.find))]
+    made = [one for label in found if (one := example(label, finder.find, app.corrector.brand_of))]
     if not made:
         raise InputError("没有一条可用的标注：表还没有填，或帖子已过保存期")
     return made

@@ -194,16 +194,19 @@ def _shown(value: Any) -> str:
     return text if len(text) <= 20 else text[:19] + "…"
 
 
-def example(label: Label, find: Callable[[str], Sequence[str]]) -> Example | None:
+def example(
+    label: Label, find: Callable[[str], Sequence[str]], brand_of: Callable[[str], str] = str
+) -> Example | None:
     """A label as a training example, what was not said masked; None for a text that is empty or a label that is.
 
-    ``find`` gives the companies of a text where the label lists none.
+    ``find`` gives the companies of a text where the label lists none. ``brand_of`` gives the brand of a name, empty
+    for a company that is not watched: names of one brand are one company. By default every name is a company.
     """
     text = joined(clip(label.title), clip(label.text))
     if not text or label.empty:
         return None
     listed = label.entities if label.entities is not None else tuple(find(text))
-    names = tuple(dict.fromkeys((*listed, *(label.negative_about or ()))))
+    companies = Companies(text, listed, label.negative_about, brand_of)
     known = [topic for topic in label.topics or () if topic in TOPICS]
     return Example(
         set=SET,
@@ -213,19 +216,52 @@ def example(label: Label, find: Callable[[str], Sequence[str]]) -> Example | Non
         topics=None if label.topics is None else tuple(TOPICS.index(topic) for topic in known),
         stance=None if label.stance is None else STANCES.index(label.stance),
         ad=label.ad,
-        entities=tuple((normalise(name), _open(name, label, len(names))) for name in names),
+        entities=tuple((normalise(name), _open(name, label, companies)) for name in companies.names),
     )
 
 
-def _open(name: str, label: Label, names: int) -> tuple[bool, ...]:
+class Companies:
+    """The names of a post, and who of them is accused whatever the spelling."""
+
+    def __init__(
+        self,
+        text: str,
+        listed: Sequence[str],
+        accused: Sequence[str] | None,
+        brand_of: Callable[[str], str],
+    ) -> None:
+        self._accused = tuple(accused or ())
+        self._brand = {name: brand_of(name) or name for name in (*listed, *self._accused)}
+        brands = {self._brand[name] for name in listed}
+        # A spelling that the text does not have teaches nothing where another one of the same company is listed.
+        more = [n for n in self._accused if self._brand[n] not in brands or normalise(n) in text]
+        self.names = tuple(dict.fromkeys((*listed, *more)))
+
+    @property
+    def single(self) -> bool:
+        """All names are those of one company."""
+        return len({self._brand[name] for name in self.names}) == 1
+
+    def accuses(self, name: str) -> bool:
+        """The name is of a company that is accused."""
+        return self._brand[name] in {self._brand[each] for each in self._accused}
+
+    def like_accused(self, name: str) -> bool:
+        """Perhaps the same company: in the text the name stands within that of an accused one, or around it."""
+        own = normalise(name)
+        return any(own in (other := normalise(each)) or other in own for each in self._accused)
+
+
+def _open(name: str, label: Label, companies: Companies) -> tuple[bool, ...]:
     """The sentiments that a label leaves open for a company, as ``nlp.corpus`` reads the project's own labels."""
-    accused = label.negative_about
-    if accused is not None and name in accused:
+    if companies.accuses(name):
         return only("negative")
+    if companies.like_accused(name):
+        return ANY
     if label.sentiment == "neutral":
         return only("neutral")
     if label.sentiment == "positive":
-        return only("positive") if names == 1 else NOT_NEGATIVE
-    if accused is not None:
+        return only("positive") if companies.single else NOT_NEGATIVE
+    if label.negative_about is not None:
         return NOT_NEGATIVE
-    return only("negative") if label.sentiment == "negative" and names == 1 else ANY
+    return only("negative") if label.sentiment == "negative" and companies.single else ANY

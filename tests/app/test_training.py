@@ -17,6 +17,7 @@ import pytest
 
 from app import training
 from app.commands.status import collect
+from app.labels import take
 from app.models import chosen
 from app.wire import App
 from domain.errors import ConfigError, InputError, ModelError, UsageError
@@ -25,6 +26,7 @@ from nlp import bundle
 from nlp.adapt import Outcome
 from nlp.bundle import named, shipped
 from nlp.gate import Compared
+from nlp.team_labels import read
 from store.posts import Query
 
 NOW = datetime.now(UTC)
@@ -244,6 +246,20 @@ def test_labels_of_files_and_of_the_ledger(app: App, labels: Path, tmp_path: Pat
     assert "第 1 行" in str(caught.value) and "第 2 行" in str(caught.value)
     with pytest.raises(InputError, match="不存在"):
         training.examples(app, [str(tmp_path / "none.csv")])
+
+
+def test_an_accused_brand_is_not_cleared_by_its_other_spelling(app: App, tmp_path: Path) -> None:
+    accused = post(50, "云桥金融提现三天不到账，客服没人。云桥就是骗子平台")
+    app.inbox.put([accused], now=NOW)
+    app.worker.drain(now=lambda: NOW)
+    path = tmp_path / "l.jsonl"
+    line = {"id": accused.id, "sentiment": "negative", "negative_about": ["云桥"], "entities": ["云桥金融"]}
+    path.write_text(json.dumps(line, ensure_ascii=False) + "\n", "utf-8")
+    label = read(line, {})
+    take(app, {accused.id: label}, by="王芳", now=NOW)
+    for source in (str(path), "ledger"):
+        (made,) = training.examples(app, [source])
+        assert dict(made.entities)["云桥金融"] == (True, False, False), source
 
 
 def test_another_model_of_the_environment_is_not_trained_past(app: App, labels: Path) -> None:

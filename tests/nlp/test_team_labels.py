@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -103,6 +104,26 @@ def test_companies_are_left_open_as_far_as_the_label_leaves_them() -> None:
 def test_an_accused_company_needs_no_column_of_its_own() -> None:
     made = example(row(text="无名平台跑了", negative_about=["无名平台"]), lambda _: [])
     assert made and made.entities == (("无名平台", only("negative")),)
+
+
+def test_an_accused_company_is_accused_in_every_spelling() -> None:
+    text = "云桥金服提现三天不到账，河口贷也拖。云桥就是骗子平台"
+    label = row(text=text, entities=["云桥金服", "河口贷"], sentiment="negative", negative_about=["云桥"])
+    brands = {"云桥金服": "yunqiao", "云桥": "yunqiao", "云桥金融": "yunqiao"}
+
+    def masks(label: Label, brand_of: dict[str, str]) -> dict[str, tuple[bool, ...]]:
+        made = example(label, lambda _: [], lambda name: brand_of.get(name, ""))
+        assert made is not None
+        return dict(made.entities)
+
+    other = {"河口贷": NOT_NEGATIVE}
+    assert masks(label, brands) == {"云桥金服": only("negative"), "云桥": only("negative")} | other
+    unwatched = {"云桥金服": ANY, "云桥": only("negative")}
+    assert masks(label, {}) == unwatched | other, "who knows whether the longer name is another company"
+    absent = replace(label, negative_about=("云桥金融",))
+    assert masks(absent, brands) == {"云桥金服": only("negative")} | other, "no name that is not in the text"
+    both = replace(label, entities=("云桥金服", "云桥"), negative_about=None)
+    assert set(masks(both, brands).values()) == {only("negative")}, "two spellings are a single company"
 
 
 def test_rows_that_teach_nothing_are_no_examples() -> None:
