@@ -15,6 +15,7 @@ from pathlib import Path
 from app.printing import plain
 from crawlers.rows import read_rows
 from domain.assessment import Sentiment
+from domain.correction import text_mark
 from domain.errors import InputError
 from domain.local_time import published
 from nlp.team_labels import COLUMNS, BadLabel, Label, read, recognised
@@ -36,7 +37,7 @@ _HINTS = {
 _HEADINGS = [
     COLUMNS["id"], "发布时间", "平台", "网址", COLUMNS["title"], COLUMNS["text"], COLUMNS["entities"], "为什么选它",
     "模型：情感", "模型：话题", "模型：立场", "模型：广告", "模型：负面指向",
-    *(COLUMNS[name] + hint for name, hint in _HINTS.items()), COLUMNS["note"],
+    *(COLUMNS[name] + hint for name, hint in _HINTS.items()), COLUMNS["note"], COLUMNS["text_mark"],
 ]  # fmt: skip
 
 
@@ -109,6 +110,7 @@ def _cells(line: Line, topics: Mapping[str, str]) -> list[str]:
         "是" if assessment.ad else "否",
         "、".join(accused) or "无",
         *[""] * (len(_HINTS) + 1),
+        text_mark(post),
     ]
 
 
@@ -118,7 +120,8 @@ def _guide(topics: Mapping[str, str]) -> str:
 
 读“正文”，自己判断，把结论填进右边六列；“模型：…”几列是模型的看法，只供对照，不要照抄。
 空着 = 没看或拿不准，不会拿去训练。想说“一个也没有”，请写 无。每行填几列都可以。
-不要改“编号”。存成 CSV（UTF-8）后运行：yujing label import 文件名 --by 你的名字
+不要改编号、标题、正文和最后一列“文本标记”：帖子在导出之后改过的，靠它认出来，要重新看。
+存成 CSV（UTF-8）后运行：yujing label import 文件名 --by 你的名字
 
 情感      站在被说到的平台或公司的公关角度：
           负面 = 伤害、指责、投诉、报道麻烦、损失、犯罪、处罚、违约、风险

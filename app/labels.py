@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,8 @@ from app.rejudge import Progress
 from crawlers.privacy import mask
 from domain.assessment import Sentiment, Stance
 from domain.correction import Correction, text_mark
+from domain.errors import InputError
+from domain.post import Post
 from nlp.team_labels import BadLabel, Label
 from store.posts import Judged, Query
 
@@ -109,7 +111,10 @@ Wrong = list[tuple[int, Sequence[str]]]
 def checked(
     rows: Iterable[tuple[int, Label | BadLabel]], known: Callable[[Sequence[str]], dict[str, Judged]]
 ) -> tuple[dict[str, Label], int, Wrong]:
-    """The labels by post, the number of blank rows, and everything that is wrong; ``known`` finds stored posts."""
+    """The labels by post, the number of blank rows, and everything that is wrong; ``known`` finds stored posts.
+
+    The labels carry the mark of the text that they were compared with.
+    """
     wrong: Wrong = []
     good: dict[str, tuple[int, Label]] = {}
     blank = 0
@@ -129,7 +134,12 @@ def checked(
         reasons = _misfits(label, stored.get(id_))
         if reasons:
             wrong.append((number, reasons))
-    return {id_: label for id_, (_, label) in good.items()}, blank, sorted(wrong, key=lambda each: each[0])
+    marked = {
+        id_: replace(label, text_mark=text_mark(stored[id_].post))
+        for id_, (_, label) in good.items()
+        if id_ in stored
+    }
+    return marked, blank, sorted(wrong, key=lambda each: each[0])
 
 
 def _misfits(label: Label, judged: Judged | None) -> list[str]:
@@ -138,13 +148,21 @@ def _misfits(label: Label, judged: Judged | None) -> list[str]:
         return [f"帖子库里没有编号 {label.id[:40]}：可能已过保存期，或编号被表格软件改过"]
     post = judged.post
     reasons = []
-    if label.text and _letters(label.text) != _letters(shown(post.text)):
-        reasons.append("正文与库里的不同（帖子改过，或单元格被改过）：请重新导出这一条")
+    if not read_as_stored(label, post):
+        reasons.append("正文或标题与库里的不同（帖子改过，或单元格被改过）：请重新导出这一条")
     names = {each.name for each in judged.assessment.entities}
     for name in label.negative_about or ():
         if name not in names and (not _letters(name) or _letters(name) not in _letters(post.whole)):
             reasons.append(f"负面指向：帖子里没有“{name[:20]}”")
     return reasons
+
+
+def read_as_stored(label: Label, post: Post) -> bool:
+    """Whether what a person read is the stored text, as far as the label tells: all of it by its mark."""
+    if label.text_mark and label.text_mark != text_mark(post):
+        return False
+    cells = ((label.text, shown(post.text)), (label.title, post.title))
+    return not any(cell and _letters(cell) != _letters(stored) for cell, stored in cells)
 
 
 def _letters(text: str) -> str:
@@ -154,13 +172,22 @@ def _letters(text: str) -> str:
 def take(app: App, labels: dict[str, Label], *, by: str, now: datetime) -> int:
     """Keep labels as corrections and put them over the stored posts; returns how many said something new.
 
-    Done again after a kill it completes what is missing. Raises ``StoreError``.
+    Done again after a kill it completes what is missing. Raises ``InputError`` when a post is not as it was checked,
+    ``StoreError``.
     """
     with app.models.alone():  # a batch under way must not write over what is corrected here
         stored = app.posts.known(list(labels))
-        corrections = [
-            _correction(label, stored[id_], by=by, now=now) for id_, label in labels.items() if id_ in stored
+        changed_since = [
+            id_
+            for id_, label in labels.items()
+            if id_ not in stored or not read_as_stored(label, stored[id_].post)
         ]
+        if changed_since:
+            raise InputError(
+                f"{len(changed_since)} 条帖子刚刚改过或已删除（{'、'.join(changed_since[:3])}），一条也没有导入："
+                "请再运行一次"
+            )
+        corrections = [_correction(label, stored[id_], by=by, now=now) for id_, label in labels.items()]
         changed = app.ledger.corrections.put(corrections)
         batch = [stored[each.post] for each in corrections]
         merged = app.corrector.over(batch)

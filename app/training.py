@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from app.label_sheet import labels, told
-from app.labels import from_ledger
+from app.labels import from_ledger, read_as_stored
 from app.models import SHIPPED
 from app.rejudge import Progress
 from domain.errors import ConfigError, InputError, ModelError
@@ -40,7 +40,7 @@ def adapt(
     with app.models.training():
         work = app.models.folder / ".adapting"
         app.switch.finish(now=app.clock.now())
-        own = examples(app, sources)
+        own = examples(app, sources, say=say)
         if _passed(work) == _pass(used := app.models.lines()[-1], own):
             shutil.rmtree(work)
             say(f"用这些标注训练出的 {used} 已经在用")
@@ -150,8 +150,11 @@ def _switch(app: App, lines: tuple[str, ...], *, by: str, say: Say, progress: Pr
 # ---------------------------------------------------------------------------------------------------- labels
 
 
-def examples(app: App, sources: Sequence[str]) -> list[Example]:
-    """The labels of files and of the ledger as training examples. Raises ``InputError`` with all that is wrong."""
+def examples(app: App, sources: Sequence[str], *, say: Say) -> list[Example]:
+    """The labels of files and of the ledger as training examples; ``say`` is told which are of no use.
+
+    Raises ``InputError`` with all that is wrong.
+    """
     from nlp.entities import EntityFinder
 
     topics = topic_words({topic.id: topic.name for topic in app.settings.topics})
@@ -159,15 +162,18 @@ def examples(app: App, sources: Sequence[str]) -> list[Example]:
     finder = EntityFinder(names)
     found: list[Label] = []
     for source in dict.fromkeys(sources):
-        found += from_ledger(app)[0] if source == LEDGER else _from_file(app, Path(source), topics)
+        found += from_ledger(app)[0] if source == LEDGER else _from_file(app, Path(source), topics, say)
     made = [one for label in found if (one := example(label, finder.find, app.corrector.brand_of))]
     if not made:
         raise InputError("没有一条可用的标注：表还没有填，或帖子已过保存期")
     return made
 
 
-def _from_file(app: App, path: Path, topics: dict[str, str]) -> list[Label]:
-    """Rows of a file that say something; a row of an exported sheet gets the whole text of its post."""
+def _from_file(app: App, path: Path, topics: dict[str, str], say: Say) -> list[Label]:
+    """Rows of a file that say something; a row of an exported sheet gets the whole text of its post.
+
+    A row whose post has another text by now says nothing about that.
+    """
     wrong: list[tuple[int, Sequence[str]]] = []
     good: list[tuple[int, Label]] = []
     for number, label in labels(path, topics):
@@ -176,11 +182,17 @@ def _from_file(app: App, path: Path, topics: dict[str, str]) -> list[Label]:
         elif not label.empty:
             good.append((number, label))
     stored = app.posts.known([label.id for _, label in good if label.id])
-    for place, (number, label) in enumerate(good):
+    usable: list[Label] = []
+    for number, label in good:
         if (judged := stored.get(label.id)) is not None:
-            good[place] = (number, replace(label, text=judged.post.text, title=judged.post.title))
-        elif not label.text.strip() and not label.title.strip():
+            if read_as_stored(label, judged.post):
+                usable.append(replace(label, text=judged.post.text, title=judged.post.title))
+        elif label.text.strip() or label.title.strip():
+            usable.append(label)
+        else:
             wrong.append((number, ["缺正文（text），帖子库里也没有这个编号"]))
     if wrong:
         raise InputError("；".join(told(path, sorted(wrong)[:20])) + f"（共 {len(wrong)} 行有问题）")
-    return [label for _, label in good]
+    if edited := len(good) - len(usable):
+        say(f"{path}：{edited} 条标注没有用，标注之后帖子改过（正文或标题与库里的不同）")
+    return usable

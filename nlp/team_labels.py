@@ -29,6 +29,7 @@ COLUMNS = {
     "ad": "广告",
     "negative_about": "负面指向",
     "note": "备注",
+    "text_mark": "文本标记",
 }
 """Key in JSON → heading in a spreadsheet."""
 JUDGED = ("sentiment", "topics", "stance", "ad", "negative_about")
@@ -76,6 +77,8 @@ class Label:
     ad: bool | None = None
     negative_about: tuple[str, ...] | None = None
     note: str = ""
+    text_mark: str = ""
+    """``domain.correction.text_mark`` of the text that was read; empty: not known."""
 
     @property
     def empty(self) -> bool:
@@ -116,7 +119,7 @@ def read(values: Mapping[str, Any], topics: Mapping[str, str]) -> Label:
     take("topics", lambda value: _topics(value, topics))
     take("negative_about", _several)
     take("entities", _several)
-    for name in ("id", "text", "title", "note"):
+    for name in ("id", "text", "title", "note", "text_mark"):
         value = row.get(name)
         if value is not None and not isinstance(value, str | int):
             wrong.append(f"{COLUMNS[name]}：应是文字")

@@ -188,6 +188,52 @@ def test_a_refetched_post_keeps_its_correction_and_an_edited_one_loses_it(
     assert app.posts.get(edited.id).assessment.corrected_by == ""  # type: ignore[union-attr]
 
 
+def test_the_whole_text_and_the_title_must_be_those_that_were_read(
+    run: Any, app: App, tmp_path: Path
+) -> None:
+    long = replace(post("云桥金融提现到账的第一天，" + "今天也很好。" * 400, 50), title="云桥金融的一天")
+    app.inbox.put([long], now=NOW)
+    app.worker.drain(now=lambda: NOW)
+    run("export", "--out", tmp_path / "s.csv", "--most", "50")
+    (row,) = [row for row in rows(tmp_path / "s.csv") if row["编号"] == long.id]
+    row["情感"] = "正面"
+
+    def sheet(name: str, **changes: str) -> Path:
+        path = tmp_path / name
+        with path.open("w", encoding="utf-8", newline="") as file:
+            out = csv.DictWriter(file, list(row))
+            out.writeheader()
+            out.writerow(row | changes)
+        return path
+
+    with pytest.raises(InputError, match="1 行有问题"):
+        run("import", sheet("title.csv", 标题="别的标题"))
+    later = NOW + timedelta(hours=1)
+    app.inbox.put([replace(long, text=f"{long.text}后来老板跑路了", fetched_at=later)], now=later)
+    app.worker.drain(now=lambda: later)
+    with pytest.raises(InputError, match="1 行有问题"):
+        run("import", sheet("edited.csv"))
+    assert run("import", sheet("old.csv", 文本标记=""))["changed"] == 1, "a sheet of an earlier version"
+
+
+def test_a_post_that_is_edited_during_the_import_is_refused(
+    run: Any, app: App, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (one, *_) = app.posts.search(_query()).found
+    path = tmp_path / "l.jsonl"
+    path.write_text(json.dumps({"id": one.post.id, "sentiment": "positive"}) + "\n", "utf-8")
+    alone = app.models.alone
+
+    def edited_before() -> Any:
+        app.posts.put([replace(one, post=replace(one.post, text="云桥金融卷款跑路了"))])
+        return alone()
+
+    monkeypatch.setattr(app.models, "alone", edited_before)
+    with pytest.raises(InputError, match="刚刚改过"):
+        run("import", path)
+    assert app.ledger.corrections.all() == []
+
+
 def test_everything_wrong_is_said_with_its_row_and_nothing_comes_in(
     run: Any, app: App, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

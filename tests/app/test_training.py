@@ -232,20 +232,20 @@ def test_labels_of_files_and_of_the_ledger(app: App, labels: Path, tmp_path: Pat
     known = app.posts.search(Query(limit=2)).found
     sheet = tmp_path / "sheet.csv"
     sheet.write_text(f"编号,情感\n{known[0].post.id},负面\n{known[1].post.id},\n", "utf-8-sig")
-    made = training.examples(app, [str(labels), str(sheet)])
+    made = training.examples(app, [str(labels), str(sheet)], say=print)
     assert len(made) == 4 and "提现三天没到账" in made[-1].text, (
         "a sheet without texts takes those of the posts"
     )
     assert ("云桥金融", (True, False, False)) in made[-1].entities
     with pytest.raises(InputError, match="没有一条可用"):
-        training.examples(app, ["ledger"])
+        training.examples(app, ["ledger"], say=print)
     bad = tmp_path / "bad.jsonl"
     bad.write_text('{"text": "x", "sentiment": "坏"}\n{"sentiment": "negative"}\n', "utf-8")
     with pytest.raises(InputError) as caught:
-        training.examples(app, [str(bad)])
+        training.examples(app, [str(bad)], say=print)
     assert "第 1 行" in str(caught.value) and "第 2 行" in str(caught.value)
     with pytest.raises(InputError, match="不存在"):
-        training.examples(app, [str(tmp_path / "none.csv")])
+        training.examples(app, [str(tmp_path / "none.csv")], say=print)
 
 
 def test_an_accused_brand_is_not_cleared_by_its_other_spelling(app: App, tmp_path: Path) -> None:
@@ -258,8 +258,21 @@ def test_an_accused_brand_is_not_cleared_by_its_other_spelling(app: App, tmp_pat
     label = read(line, {})
     take(app, {accused.id: label}, by="王芳", now=NOW)
     for source in (str(path), "ledger"):
-        (made,) = training.examples(app, [source])
+        (made,) = training.examples(app, [source], say=print)
         assert dict(made.entities)["云桥金融"] == (True, False, False), source
+
+
+def test_a_label_is_not_put_on_a_text_that_nobody_read(app: App, tmp_path: Path) -> None:
+    one, two, three = app.posts.search(Query(limit=3)).found
+    path = tmp_path / "sheet.csv"
+    path.write_text(
+        f"编号,正文,情感,文本标记\n{one.post.id},{one.post.text},负面,\n{two.post.id},云桥金融很好,正面,\n"
+        f"{three.post.id},{three.post.text},负面,{'0' * 32}\n",
+        "utf-8-sig",
+    )
+    said: list[str] = []
+    (made,) = training.examples(app, [str(path)], say=said.append)
+    assert made.key == one.post.id and "2 条标注没有用" in said[0]
 
 
 def test_another_model_of_the_environment_is_not_trained_past(app: App, labels: Path) -> None:
