@@ -211,11 +211,14 @@ def _correction(label: Label, judged: Judged, *, by: str, now: datetime) -> Corr
 
 
 def from_ledger(app: App) -> tuple[list[Label], int]:
-    """Everything that people said about posts that are still stored, as labels; and how many posts are gone."""
+    """Everything that people said about posts that are still stored, as labels; and how many are not.
+
+    Oldest first.
+    """
     said = app.ledger.corrections.all()
     stored = app.posts.known([each.post for each in said])
     labels = []
-    for each in said:
+    for each in reversed(said):  # the newest last: of one text the last one said wins
         judged = stored.get(each.post)
         if judged is None or text_mark(judged.post) != each.text:
             continue

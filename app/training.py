@@ -160,10 +160,12 @@ def examples(app: App, sources: Sequence[str], *, say: Say) -> list[Example]:
     topics = topic_words({topic.id: topic.name for topic in app.settings.topics})
     names = [name for b in app.settings.brands for name in (b.name, *b.aliases, *b.products)]
     finder = EntityFinder(names)
-    found: list[Label] = []
+    found: dict[str, Label] = {}
     for source in dict.fromkeys(sources):
-        found += from_ledger(app)[0] if source == LEDGER else _from_file(app, Path(source), topics, say)
-    made = [one for label in found if (one := example(label, finder.find, app.corrector.brand_of))]
+        said = from_ledger(app)[0] if source == LEDGER else _from_file(app, Path(source), topics, say)
+        for label in said:  # one text is one label, however often it is said
+            found[label.whole] = label.after(found.get(label.whole))
+    made = [one for label in found.values() if (one := example(label, finder.find, app.corrector.brand_of))]
     if not made:
         raise InputError("没有一条可用的标注：表还没有填，或帖子已过保存期")
     return made
@@ -182,17 +184,30 @@ def _from_file(app: App, path: Path, topics: dict[str, str], say: Say) -> list[L
         elif not label.empty:
             good.append((number, label))
     stored = app.posts.known([label.id for _, label in good if label.id])
-    usable: list[Label] = []
+    usable: list[tuple[int, Label]] = []
     for number, label in good:
         if (judged := stored.get(label.id)) is not None:
             if read_as_stored(label, judged.post):
-                usable.append(replace(label, text=judged.post.text, title=judged.post.title))
+                whole = replace(label, text=judged.post.text, title=judged.post.title)
+                usable.append((number, whole))
         elif label.text.strip() or label.title.strip():
-            usable.append(label)
+            usable.append((number, label))
         else:
             wrong.append((number, ["缺正文（text），帖子库里也没有这个编号"]))
+    wrong += _contradictions(usable)
     if wrong:
         raise InputError("；".join(told(path, sorted(wrong)[:20])) + f"（共 {len(wrong)} 行有问题）")
     if edited := len(good) - len(usable):
         say(f"{path}：{edited} 条标注没有用，标注之后帖子改过（正文或标题与库里的不同）")
-    return usable
+    return [label for _, label in usable]
+
+
+def _contradictions(rows: Sequence[tuple[int, Label]]) -> list[tuple[int, Sequence[str]]]:
+    """Rows that say something else of a text than an earlier row of their file."""
+    first: dict[str, tuple[int, Label]] = {}
+    wrong: list[tuple[int, Sequence[str]]] = []
+    for number, label in rows:
+        earlier, said = first.setdefault(label.whole, (number, label))
+        if not label.agrees(said):
+            wrong.append((number, [f"与第 {earlier} 行是同一条帖子（正文相同），标注却不同"]))
+    return wrong

@@ -29,6 +29,7 @@ from nlp.bundle import Bundle, open_bundle
 from nlp.corpus import Example, Split
 from nlp.fusion import Fusion
 from nlp.runtime import Runtime
+from nlp.team_labels import SET
 
 Say = Callable[[str], None]
 SETS = ("authored_posts", "written_posts")
@@ -122,7 +123,7 @@ def adapt(
     """
     bundle = open_bundle(start)
     train, test = own_parts(own, replay, chosen["held_out"])
-    if len(train) < LEAST:
+    if len({e.text for e in train}) < LEAST:
         raise InputError(
             f"可用的标注只有 {len(train)} 条（另留出 {len(test)} 条），至少要 {LEAST} 条才值得训练"
         )
@@ -130,8 +131,8 @@ def adapt(
     _claim(work, {"start": bundle.name, "own": digest(own), "settings": dict(chosen)})
     candidate = work / "candidate"
     if not candidate.is_dir():
-        read = mixed(train, replay.train, chosen)
-        _train(bundle, start, read, work, chosen, budget_min, say)
+        read = [*train, *replay.train]
+        _train(bundle, start, read, shares(train, replay.train, chosen), work, chosen, budget_min, say)
         say("导出")
         made = _making(bundle, start, work, read)
         made = replace(made, fusion=_calibrated(made, replay.tune, chosen["trust"], say))
@@ -143,11 +144,14 @@ def adapt(
     return Outcome.of(candidate)
 
 
-def mixed(own: Sequence[Example], known: Sequence[Example], chosen: Mapping[str, Any]) -> list[Example]:
-    """The team's posts, repeated up to their share of a pass, and all that are replayed."""
+def shares(own: Sequence[Example], known: Sequence[Example], chosen: Mapping[str, Any]) -> dict[str, float]:
+    """How often each set is read in a pass: all that is replayed once, the team's posts up to their share.
+
+    Few labels are repeated; of many each pass draws some.
+    """
     share = chosen["own_share"]
-    times = round(share / (1 - share) * len(known) / len(own))
-    return [*own] * max(1, min(chosen["own_repeat"], times)) + [*known]
+    times = share / (1 - share) * len(known) / len(own)
+    return dict.fromkeys({e.set for e in known}, 1.0) | {SET: min(float(chosen["own_repeat"]), times)}
 
 
 def _claim(work: Path, run: Mapping[str, Any]) -> None:
@@ -171,6 +175,7 @@ def _train(
     bundle: Bundle,
     start: Path,
     examples: Sequence[Example],
+    shares_: dict[str, float],
     work: Path,
     chosen: Mapping[str, Any],
     budget_min: float,
@@ -183,7 +188,7 @@ def _train(
     from nlp.export import restore
     from nlp.learn import Recipe, fit
 
-    recipe = Recipe(**chosen["encoder"], shares=dict.fromkeys({e.set for e in examples}, 1.0))
+    recipe = Recipe(**chosen["encoder"], shares=shares_)
     fit(
         examples,
         begin=lambda: restore(start / "encoder.onnx", dropout=recipe.dropout),

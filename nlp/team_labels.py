@@ -8,16 +8,16 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from config.problems import near
 from nlp.clean import clip, joined, normalise
-from nlp.corpus import ANY, NOT_NEGATIVE, Example, only
+from nlp.corpus import ANY, NOT_NEGATIVE, READ_POSTS, Example, only
 from nlp.labels import STANCES, TOPICS
 
-SET = "authored_posts"
-"""Set under which a team's posts are trained on: their labels mean what those of the project's own posts mean."""
+SET = READ_POSTS
+"""Set under which a team's posts are trained on: posts that were read, too. None of it is replayed beside them."""
 COLUMNS = {
     "id": "编号",
     "title": "标题",
@@ -84,6 +84,26 @@ class Label:
     def empty(self) -> bool:
         """Nothing was judged."""
         return all(getattr(self, name) is None for name in JUDGED)
+
+    @property
+    def whole(self) -> str:
+        """The text as it is trained on; the same for labels of one post."""
+        return joined(clip(self.title), clip(self.text))
+
+    def agrees(self, other: Label) -> bool:
+        """Both say the same of the same text."""
+        return all(getattr(self, name) == getattr(other, name) for name in ("entities", *JUDGED))
+
+    def after(self, earlier: Label | None) -> Label:
+        """Both together: what this one leaves open stays as it was said before, as far as it does not contradict."""
+        if earlier is None:
+            return self
+        kept = {n: getattr(earlier, n) for n in ("entities", *JUDGED) if getattr(self, n) is None}
+        if self.sentiment == "neutral" and kept.get("negative_about"):
+            del kept["negative_about"]
+        if self.negative_about and kept.get("sentiment") == "neutral":
+            del kept["sentiment"]
+        return replace(self, **kept)
 
 
 def topic_words(names: Mapping[str, str]) -> dict[str, str]:
@@ -205,7 +225,7 @@ def example(
     ``find`` gives the companies of a text where the label lists none. ``brand_of`` gives the brand of a name, empty
     for a company that is not watched: names of one brand are one company. By default every name is a company.
     """
-    text = joined(clip(label.title), clip(label.text))
+    text = label.whole
     if not text or label.empty:
         return None
     listed = label.entities if label.entities is not None else tuple(find(text))

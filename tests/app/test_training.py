@@ -275,6 +275,27 @@ def test_a_label_is_not_put_on_a_text_that_nobody_read(app: App, tmp_path: Path)
     assert made.key == one.post.id and "2 条标注没有用" in said[0]
 
 
+def test_what_is_said_twice_is_one_label_and_the_last_one_said(app: App, tmp_path: Path) -> None:
+    (one,) = app.posts.search(Query(limit=1)).found
+    take(
+        app,
+        {one.post.id: read({"id": one.post.id, "sentiment": "neutral", "ad": True}, {})},
+        by="王芳",
+        now=NOW,
+    )
+    path = tmp_path / "l.jsonl"
+    lines = [{"text": one.post.text, "sentiment": "positive"}, {"id": one.post.id, "sentiment": "positive"}]
+    path.write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines), "utf-8")
+    (made,) = training.examples(app, ["ledger", str(path)], say=print)
+    assert made.sentiment == (False, False, True) and made.ad is True, "the rest stays as it was said"
+    (made,) = training.examples(app, [str(path), "ledger"], say=print)
+    assert made.sentiment == (False, True, False)
+    lines[1]["sentiment"] = "negative"
+    path.write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines), "utf-8")
+    with pytest.raises(InputError, match=r"第 2 行.*与第 1 行是同一条"):
+        training.examples(app, [str(path)], say=print)
+
+
 def test_another_model_of_the_environment_is_not_trained_past(app: App, labels: Path) -> None:
     app.models.given = shipped()
     with pytest.raises(ConfigError, match="YUJING_MODEL"):

@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 
 from domain.errors import InputError
-from nlp import adapt, bundle, corpus
+from nlp import adapt, batches, bundle, corpus
 from nlp.bundle import open_bundle, shipped
 from nlp.corpus import ANY, Example, Split, only
 from nlp.judgement import Item
 from nlp.runtime import Runtime
+from nlp.team_labels import SET
 
 HERE = Path(__file__).parent
 
@@ -37,7 +38,7 @@ def replay(tmp_path_factory: pytest.TempPathFactory) -> Split:
 def own(count: int, text: str = "我们平台的第{}次提现演练结束，客服答复了所有人") -> list[Example]:
     return [
         Example(
-            set="authored_posts",
+            set=SET,
             key=str(n),
             text=f"{chr(0x5000 + 13 * n) * 9}{text.format(n)}{chr(0x6000 + 7 * n) * 9}",
             sentiment=only("neutral") if n % 2 else ANY,
@@ -82,8 +83,18 @@ def test_a_cluster_of_copies_is_held_out_as_often_as_a_single_post(replay: Split
 def test_a_few_labels_are_repeated_and_many_are_not() -> None:
     chosen = adapt.settings()
     known = own(600, "别的{}")
-    assert len(adapt.mixed(own(20), known, chosen)) == 20 * chosen["own_repeat"] + 600
-    assert len(adapt.mixed(own(500), known, chosen)) == 1_100
+    known = [replace(e, set="written_posts") for e in known]
+    assert adapt.shares(own(20), known, chosen) == {SET: chosen["own_repeat"], "written_posts": 1.0}
+
+
+def test_many_labels_are_drawn_anew_for_each_pass() -> None:
+    many = own(900)
+    known = [replace(e, set="written_posts") for e in own(600)]
+    times = adapt.shares(many, known, adapt.settings())
+    passes = [batches.chosen([*many, *known], times, np.random.default_rng(seed)) for seed in (1, 2)]
+    drawn = [{e.key for e in read if e.set == SET} for read in passes]
+    assert [len(read) for read in passes] == [1_000, 1_000] and [len(d) for d in drawn] == [400, 400]
+    assert drawn[0] != drawn[1]
 
 
 def test_the_calibration_moves_as_far_as_it_is_trusted() -> None:
@@ -179,7 +190,7 @@ def test_too_few_labels_are_refused_before_anything_is_done(
 ) -> None:
     with pytest.raises(InputError, match="至少要 20 条"):
         adapt.adapt(
-            start=start, floor=start, own=own(15), replay=replay, work=tmp_path / "w", chosen=adapt.settings(),
+            start=start, floor=start, own=own(15) * 3, replay=replay, work=tmp_path / "w", chosen=adapt.settings(),
             budget_min=1.0, say=lambda line: None,
         )  # fmt: skip
     assert not (tmp_path / "w").exists()
