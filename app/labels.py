@@ -210,17 +210,21 @@ def _correction(label: Label, judged: Judged, *, by: str, now: datetime) -> Corr
     )
 
 
-def from_ledger(app: App) -> tuple[list[Label], int]:
-    """Everything that people said about posts that are still stored, as labels; and how many are not.
+def from_ledger(app: App) -> tuple[list[Label], int, int]:
+    """Everything that people said about posts that are still stored, as labels, oldest first.
 
-    Oldest first.
+    And of how many the post was edited, and of how many it is gone.
     """
     said = app.ledger.corrections.all()
     stored = app.posts.known([each.post for each in said])
-    labels = []
+    labels: list[Label] = []
+    edited = 0
     for each in reversed(said):  # the newest last: of one text the last one said wins
         judged = stored.get(each.post)
-        if judged is None or text_mark(judged.post) != each.text:
+        if judged is None:
+            continue
+        if text_mark(judged.post) != each.text:
+            edited += 1
             continue
         labels.append(
             Label(
@@ -235,4 +239,4 @@ def from_ledger(app: App) -> tuple[list[Label], int]:
                 negative_about=each.negative_about,
             )
         )
-    return labels, len(said) - len(labels)
+    return labels, edited, len(said) - len(labels) - edited

@@ -48,6 +48,8 @@ def adapt(
         outcome = _train(app, own, work, budget_min, say)
         for each in (each for each in outcome.compared if each.whole or each.fell):
             say(f"{'✗' if each.fell else '✓'} {each}")
+        if not outcome.own_checked:
+            say(f"自有标注太少，未检验（留出 {outcome.held_out} 条）")
         if outcome.falls:
             shutil.rmtree(work)
             reasons = "；".join(map(str, outcome.falls))
@@ -162,13 +164,22 @@ def examples(app: App, sources: Sequence[str], *, say: Say) -> list[Example]:
     finder = EntityFinder(names)
     found: dict[str, Label] = {}
     for source in dict.fromkeys(sources):
-        said = from_ledger(app)[0] if source == LEDGER else _from_file(app, Path(source), topics, say)
+        said = _from_ledger(app, say) if source == LEDGER else _from_file(app, Path(source), topics, say)
         for label in said:  # one text is one label, however often it is said
             found[label.whole] = label.after(found.get(label.whole))
     made = [one for label in found.values() if (one := example(label, finder.find, app.corrector.brand_of))]
     if not made:
         raise InputError("没有一条可用的标注：表还没有填，或帖子已过保存期")
     return made
+
+
+def _from_ledger(app: App, say: Say) -> list[Label]:
+    kept, edited, gone = from_ledger(app)
+    if edited or gone:
+        say(
+            f"台账里有 {edited + gone} 条标注没有用：{edited} 条的帖子改过，{gone} 条的帖子已过保存期或已删除"
+        )
+    return kept
 
 
 def _from_file(app: App, path: Path, topics: dict[str, str], say: Say) -> list[Label]:

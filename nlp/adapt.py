@@ -34,6 +34,8 @@ from nlp.team_labels import SET
 Say = Callable[[str], None]
 SETS = ("authored_posts", "written_posts")
 """Sets of the package that are replayed, as far as they are there."""
+OWN_PART = "自有标注"
+"""What the team's held-out posts are called in a comparison."""
 LEAST = 20
 """Labels below which a training is not worth its minutes."""
 
@@ -62,6 +64,11 @@ class Outcome:
             trained_on=card["own_posts"],
             held_out=card["own_held_out"],
         )
+
+    @property
+    def own_checked(self) -> bool:
+        """The team's held-out posts were enough to be compared on."""
+        return any(each.part.startswith(OWN_PART) for each in self.compared)
 
     @property
     def falls(self) -> list[gate.Compared]:
@@ -123,11 +130,15 @@ def adapt(
     """
     bundle = open_bundle(start)
     train, test = own_parts(own, replay, chosen["held_out"])
+    copies = len(own) - len(train) - len(test)
     if len({e.text for e in train}) < LEAST:
         raise InputError(
-            f"可用的标注只有 {len(train)} 条（另留出 {len(test)} 条），至少要 {LEAST} 条才值得训练"
+            f"可用的标注只有 {len(train)} 条（另留出 {len(test)} 条，与检验用的帖子雷同 {copies} 条），"
+            f"至少要 {LEAST} 条才值得训练"
         )
     say(f"标注 {len(train)} 条用来训练，{len(test)} 条留出；重放 {len(replay.train)} 条")
+    if copies:
+        say(f"另有 {copies} 条标注没有用：与检验或校准用的帖子雷同")
     _claim(work, {"start": bundle.name, "own": digest(own), "settings": dict(chosen)})
     candidate = work / "candidate"
     if not candidate.is_dir():
@@ -270,7 +281,7 @@ def _compare(
 ) -> list[gate.Compared]:
     one, two = Runtime(before), Runtime(after)
     found: list[gate.Compared] = []
-    for examples, name, apart in ((known, "通用帖", True), (own, "自有标注", False)):
+    for examples, name, apart in ((known, "通用帖", True), (own, OWN_PART, False)):
         if examples:
             found += gate.compare(
                 examples,

@@ -48,6 +48,11 @@ _STANCES = {
 }
 _FLAGS = {"yes": ("是", "true", "yes", "y", "1", "1.0"), "no": ("否", "false", "no", "n", "0", "0.0")}
 _NONE = frozenset({"无", "没有", "none", "[]", "-"})
+_MEANT = {
+    "情绪": "情感", "倾向": "情感", "情感倾向": "情感", "主题": "话题", "态度": "立场", "指向": "负面指向",
+    "负面公司": "负面指向", "负面对象": "负面指向", "被指公司": "负面指向",
+}  # fmt: skip
+"""Headings that people write for ours."""
 _HINT = re.compile(r"[（(].*$", re.DOTALL)
 _BETWEEN = re.compile(r"[、,，;；\n]+")
 _MOST = 24
@@ -161,15 +166,25 @@ def _known(values: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     """The row under our own keys; a heading may carry a hint in brackets. A near miss is a mistake, not a comment."""
     keys = {heading: key for key, heading in COLUMNS.items()} | {key: key for key in COLUMNS}
     row: dict[str, Any] = {}
+    names: dict[str, str] = {}
     wrong = []
     for name, value in values.items():
         plain = _HINT.sub("", str(name)).strip()
         key = keys.get(plain) or keys.get(plain.lower())
-        if key:
-            row[key] = value
-        elif plain.isascii() and (meant := near(plain, list(COLUMNS), cutoff=0.8)):
-            wrong.append(f"不认识的列 {plain[:30]}（是不是想写 {meant}？）")
+        if key and key in row:
+            wrong.append(f"两列都是{COLUMNS[key]}：{_shown(names[key])} 和 {_shown(name)}；请只留一列")
+        elif key:
+            row[key], names[key] = value, str(name)
+        elif meant := _meant(plain):
+            wrong.append(f"不认识的列 {_shown(plain)}（是不是想写 {meant}？）")
     return row, wrong
+
+
+def _meant(heading: str) -> str:
+    """Which column a heading that is none was meant to be; empty for one of another kind."""
+    return _MEANT.get(heading) or near(
+        heading, COLUMNS if heading.isascii() else COLUMNS.values(), cutoff=0.8
+    )
 
 
 def _silent(value: Any) -> bool:

@@ -296,6 +296,26 @@ def test_what_is_said_twice_is_one_label_and_the_last_one_said(app: App, tmp_pat
         training.examples(app, [str(path)], say=print)
 
 
+def test_labels_without_their_text_are_counted(app: App) -> None:
+    stored = sorted(app.posts.search(Query(limit=9)).found, key=lambda each: each.post.published_at)[-3:][
+        ::-1
+    ]
+    said = {each.post.id: read({"id": each.post.id, "sentiment": "neutral"}, {}) for each in stored}
+    take(app, said, by="王芳", now=NOW)
+    app.posts.put([replace(stored[0], post=replace(stored[0].post, text="改过了"))])
+    app.posts.forget(before=NOW - timedelta(minutes=90))
+    told: list[str] = []
+    assert len(training.examples(app, ["ledger"], say=told.append)) == 1
+    assert "2 条标注没有用：1 条的帖子改过，1 条" in told[0]
+
+
+def test_too_few_labels_to_check_are_said(app: App, labels: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trained(monkeypatch, replace(ROSE, part="通用帖"))
+    told: list[str] = []
+    training.adapt(app, [str(labels)], budget_min=1, by="王芳", say=told.append, progress=lambda a, b: None)
+    assert any("自有标注太少，未检验" in line for line in told)
+
+
 def test_another_model_of_the_environment_is_not_trained_past(app: App, labels: Path) -> None:
     app.models.given = shipped()
     with pytest.raises(ConfigError, match="YUJING_MODEL"):

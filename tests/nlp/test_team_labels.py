@@ -68,6 +68,25 @@ def test_a_mistyped_key_is_a_mistake_and_a_foreign_column_is_not() -> None:
     assert row(text="x", likes=3, 序号=1, sentiment="neutral").sentiment == "neutral"
 
 
+@pytest.mark.parametrize(
+    "heading, meant",
+    [("负面指向公司", "负面指向"), ("情绪", "情感"), ("情感倾向（三类）", "情感"), ("话 题", "话题")],
+)
+def test_a_mistyped_heading_is_a_mistake(heading: str, meant: str) -> None:
+    assert f"是不是想写 {meant}" in reasons({"正文": "x", heading: "负面"})[0]
+
+
+def test_the_sheets_own_columns_are_no_mistakes() -> None:
+    for heading in ("序号", "发布时间", "平台", "网址", "为什么选它", "模型：情感", "模型：负面指向"):
+        assert read({"正文": "x", "情感": "负面", heading: "x"}, WORDS).sentiment == "negative"
+
+
+def test_two_columns_of_one_meaning_are_refused() -> None:
+    (reason,) = reasons({"正文": "x", "情感（张三）": "负面", "情感（李四）": ""})
+    assert "张三" in reason and "李四" in reason
+    assert "两列都是情感" in reasons({"text": "x", "sentiment": "neutral", "情感": "中性"})[0]
+
+
 def test_neutral_posts_accuse_nobody() -> None:
     assert "中性" in reasons({"sentiment": "neutral", "negative_about": ["云桥"]})[0]
 
