@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -92,18 +92,6 @@ def _names(app: App) -> set[str]:
 # ------------------------------------------------------------------------------------------------- answers
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Taken:
-    """What an import came to."""
-
-    labelled: int
-    """Posts with at least one label in the file."""
-    changed: int
-    """Those of which it said something new."""
-    blank: int
-    """Rows that nobody filled in."""
-
-
 Wrong = list[tuple[int, Sequence[str]]]
 """Number of a row, and what is wrong with it."""
 
@@ -190,9 +178,32 @@ def take(app: App, labels: dict[str, Label], *, by: str, now: datetime) -> int:
         corrections = [_correction(label, stored[id_], by=by, now=now) for id_, label in labels.items()]
         changed = app.ledger.corrections.put(corrections)
         batch = [stored[each.post] for each in corrections]
-        merged = app.corrector.over(batch)
-        app.posts.put([new for new, old in zip(merged, batch, strict=True) if new != old])
+        new = {each.post for each in changed}
+        stale = [
+            old
+            for old, merged in zip(batch, app.corrector.over(batch), strict=True)
+            if old.post.id in new or merged != old
+        ]
+        for start in range(0, len(stale), _BATCH):
+            app.posts.put(app.corrector.over(_by_the_model(app, stale[start : start + _BATCH])))
     return len(changed)
+
+
+def _by_the_model(app: App, batch: Sequence[Judged]) -> list[Judged]:
+    """The posts as the model judges them: what was corrected before is judged anew, the model's word is not kept.
+
+    A correction is put over this, as it is by whatever judges the post later, not over an earlier correction.
+    """
+    corrected = [judged for judged in batch if judged.assessment.corrected_by]
+    if not corrected:
+        return list(batch)
+    before = [judged.assessment for judged in corrected]
+    made = app.analyzer.again([judged.post for judged in corrected], before)
+    again = {
+        judged.post.id: replace(judged, assessment=replace(new, influence=judged.assessment.influence))
+        for judged, new in zip(corrected, made, strict=True)
+    }
+    return [again.get(judged.post.id, judged) for judged in batch]
 
 
 def _correction(label: Label, judged: Judged, *, by: str, now: datetime) -> Correction:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -44,7 +45,12 @@ def export(
     if brand and brand not in known:
         hint = near(brand, known)
         raise InputError(f"没有品牌 {brand}" + (f"（是不是想写 {hint}？）" if hint else ""))
-    if out.exists():  # said before the posts are judged, not half a minute later
+    # Said before the posts are judged, not half a minute later.
+    if not out.parent.is_dir():
+        raise InputError(f"写不了 {out}：没有目录 {out.parent}")
+    if not os.access(out.parent, os.W_OK):
+        raise InputError(f"写不了 {out}：目录 {out.parent} 不可写")
+    if out.exists():
         raise InputError(f"{out} 已经存在，里面可能有填好的标注：换一个文件名，或先移走它")
     with bar("挑选") as progress:
         lines = worth_reading(app, brand=brand, most=most, past=timedelta(days=days), progress=progress)

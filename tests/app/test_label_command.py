@@ -234,6 +234,33 @@ def test_a_post_that_is_edited_during_the_import_is_refused(
     assert app.ledger.corrections.all() == []
 
 
+def test_a_correction_of_a_correction_is_put_over_the_models_word(run: Any, app: App, tmp_path: Path) -> None:
+    two = post("云桥金融跑路了，老板失联，大家快报警。河口贷的客服倒是回了电话，说会按时兑付", 60)
+    app.inbox.put([two], now=NOW)
+    app.worker.drain(now=lambda: NOW)
+    model = app.posts.get(two.id)
+    assert model and Sentiment.NEGATIVE in {e.sentiment for e in model.assessment.entities}
+    assert len(model.assessment.entities) > 1
+    path = tmp_path / "l.jsonl"
+    for sentiment in ("neutral", "negative"):
+        path.write_text(json.dumps({"id": two.id, "sentiment": sentiment}) + "\n", "utf-8")
+        assert run("import", path)["changed"] == 1
+    stored = app.posts.get(two.id)
+    assert stored and stored.assessment == app.corrector.over([model])[0].assessment
+    assert stored.assessment.entities == model.assessment.entities
+
+
+def test_a_folder_that_is_not_there_is_said_before_anything_is_judged(
+    run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(*_: Any, **__: Any) -> None:
+        raise AssertionError("nothing is judged for a file that cannot be written")
+
+    monkeypatch.setattr("app.labels.worth_reading", never)
+    with pytest.raises(InputError, match="没有目录"):
+        run("export", "--out", tmp_path / "nodir" / "x.csv")
+
+
 def test_everything_wrong_is_said_with_its_row_and_nothing_comes_in(
     run: Any, app: App, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
