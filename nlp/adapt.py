@@ -139,7 +139,9 @@ def adapt(
     say(f"标注 {len(train)} 条用来训练，{len(test)} 条留出；重放 {len(replay.train)} 条")
     if copies:
         say(f"另有 {copies} 条标注没有用：与检验或校准用的帖子雷同")
-    _claim(work, {"start": bundle.name, "own": digest(own), "settings": dict(chosen)})
+    shipped = open_bundle(floor)
+    run = {"start": bundle.name, "floor": shipped.name, "own": digest(own), "settings": dict(chosen)}
+    _claim(work, run | {"replay": [digest(part) for part in (replay.train, replay.tune, replay.test)]})
     candidate = work / "candidate"
     if not candidate.is_dir():
         read = [*train, *replay.train]
@@ -149,7 +151,7 @@ def adapt(
         made = replace(made, fusion=_calibrated(made, replay.tune, chosen["trust"], say))
         say("比较新旧模型")
         compared = _compare(bundle, made, replay.test, test, "在用模型")
-        if (shipped := open_bundle(floor)).name != bundle.name:
+        if shipped.name != bundle.name:
             compared += _compare(shipped, made, replay.test, [], "出厂模型")
         _seal(made, work, compared, {"own_posts": len(train), "own_held_out": len(test)})
     return Outcome.of(candidate)
@@ -166,7 +168,10 @@ def shares(own: Sequence[Example], known: Sequence[Example], chosen: Mapping[str
 
 
 def _claim(work: Path, run: Mapping[str, Any]) -> None:
-    """Go on in the work folder when it is of the same run; else begin anew: it holds nothing but drafts."""
+    """Go on in the work folder when it is of the same run; else begin anew: it holds nothing but drafts.
+
+    The run is all that a verdict rests on: after an upgrade a candidate is compared again.
+    """
     text = json.dumps(run, ensure_ascii=False, sort_keys=True)
     path = work / "run.json"
     if path.exists() and path.read_text("utf-8") == text:
@@ -176,9 +181,9 @@ def _claim(work: Path, run: Mapping[str, Any]) -> None:
     path.write_text(text, "utf-8")
 
 
-def digest(own: Sequence[Example]) -> str:
+def digest(examples: Sequence[Example]) -> str:
     """What tells one set of labels from another; their order does not count."""
-    lines = sorted(json.dumps({**asdict(e), "row": None}, ensure_ascii=False) for e in own)
+    lines = sorted(json.dumps({**asdict(e), "row": None}, ensure_ascii=False) for e in examples)
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 

@@ -185,6 +185,32 @@ def test_a_killed_adaptation_goes_on_and_other_labels_begin_anew(
     assert not (tmp_path / "work" / "candidate").exists(), "other labels are another training"
 
 
+def test_after_an_upgrade_a_candidate_is_not_taken_with_its_old_verdict(
+    start: Path, replay: Split, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(*_: Any) -> None:
+        raise Killed
+
+    monkeypatch.setattr(adapt, "_train", stopped)
+    work = tmp_path / "work"
+
+    def goes_on(floor: Path, replayed: Split) -> bool:
+        """Whether what an earlier call left is still there."""
+        with pytest.raises(Killed):
+            adapt.adapt(
+                start=start, floor=floor, own=own(40), replay=replayed, work=work, chosen=adapt.settings(),
+                budget_min=1.0, say=lambda line: None,
+            )  # fmt: skip
+        found = (work / "draft").exists()
+        (work / "draft").touch()
+        return found
+
+    assert not goes_on(start, replay) and goes_on(start, replay)
+    assert not goes_on(shipped(), replay) and goes_on(shipped(), replay)
+    fewer = replace(replay, test=replay.test[1:])
+    assert not goes_on(shipped(), fewer) and goes_on(shipped(), fewer)
+
+
 def test_too_few_labels_are_refused_before_anything_is_done(
     start: Path, replay: Split, tmp_path: Path
 ) -> None:
