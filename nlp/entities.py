@@ -6,18 +6,20 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 
+from nlp.clean import clip, simplify
 from nlp.wordlists import words
 
 MOST = 12
 """Companies found in one text at most."""
-READ = 3_000
-"""Characters of a text that are searched."""
 
 _SURE = frozenset(words("sure"))
+_SURE_ENDS = tuple(words("sure"))
 _GENERIC = frozenset(words("generic"))
 _GENERIC_ENDS = tuple(word for word in _GENERIC if len(word) > 1)
 _MODIFIERS = frozenset(words("modifiers"))
-_BREAKS = re.compile("|".join(map(re.escape, sorted(words("breaks"), key=len, reverse=True))))
+_COUNT = "[0-9一二两三四五六七八九十百千万数几多余]{1,8}[名位]|[数几上][十百千万]+"
+"""So many people or companies: 上千名, 多位, 数百."""
+_BREAKS = re.compile("|".join([_COUNT, *map(re.escape, sorted(words("breaks"), key=len, reverse=True))]))
 _SOFT = frozenset("小新老大好中和一两三百万金元全多成资真天上下前后内外月年人号国第原坏各系")
 """Breaks that names begin with as well; where only they stand before a name, they belong to it."""
 _STRICT = frozenset(words("strict"))
@@ -47,14 +49,23 @@ class EntityFinder:
     """Finds company names as written. Misses names without a telling end; may take a phrase for a name."""
 
     def __init__(self, names: Iterable[str] = ()) -> None:
-        known = sorted({*words("companies"), *names}, key=lambda name: (-len(name), name))
-        self._known = re.compile("|".join(map(re.escape, known)))
+        low = {simplify(name).lower() for name in (*words("companies"), *names)} - {""}
+        known = sorted(low, key=lambda name: (-len(name), name))
+        self._known = re.compile("|".join(map(_known, known)))
         self._ending = re.compile("|".join(map(_end, sorted(words("endings"), key=len, reverse=True))))
 
     def find(self, text: str) -> list[str]:
-        """Distinct names in order of first mention, at most ``MOST``."""
-        text = text[:READ]
-        spans = [match.span() for match in self._known.finditer(text)]
+        """Distinct names as written, in order of first mention, at most ``MOST``; of what ``clip`` leaves of a text."""
+        text = clip(text)
+        plain, places = _plain(text)
+        named: dict[str, str] = {}
+        for start, end in self._spans(plain):
+            named.setdefault(plain[start:end].lower(), text[places[start] : places[end - 1] + 1])
+        return list(named.values())[:MOST]
+
+    def _spans(self, text: str) -> list[tuple[int, int]]:
+        low = text.lower()
+        spans = [match.span() for match in self._known.finditer(low if len(low) == len(text) else text)]
         known = bytearray(len(text))
         for start, end in spans:
             known[start:end] = b"\1" * (end - start)
@@ -64,9 +75,22 @@ class EntityFinder:
                 spans.append((begin, match.end()))
         spans += _registered(text)
         for match in _QUOTED.finditer(text):
-            if any(match[1].endswith(end) for end in _SURE):
+            if match[1] not in _SURE and match[1].endswith(_SURE_ENDS):
                 spans.append(match.span(1))
-        return list(dict.fromkeys(text[start:end] for start, end in _longest(spans)))[:MOST]
+        return _longest(spans)
+
+
+def _plain(text: str) -> tuple[str, Sequence[int]]:
+    """The text in simplified characters without invisible ones, and for each character its place in the original."""
+    plain = simplify(text)
+    if len(plain) == len(text):
+        return plain, range(len(text))
+    return plain, [place for place, char in enumerate(text) if simplify(char)]
+
+
+def _known(name: str) -> str:
+    """A pattern for a known name; 微信支付宝 are two companies, and 微信支付 is none of them."""
+    return re.escape(name) + "(?!宝)" * name.endswith("支付")
 
 
 @cache

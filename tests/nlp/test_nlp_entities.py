@@ -24,10 +24,41 @@ FIND = EntityFinder().find
         ("跟小舅子借的,车抵贷和房贷,向同事借钱", []),
         ("酒店很好,早餐太差,下次还来", []),
         ("", []),
+        ("上千名投资人提现不了,数百名投资者被骗,几十位投资人", []),
+        ("号召投资人维权,误导投资者,聚集投资人", []),
+        ("诱导投资,虚构投资标的,善林金融号召投资", ["善林金融"]),
+        ("向深圳市宝安区人民法院起诉,在深圳宝安;天津宝坻;河南宝泉;江苏宝应", []),
+        ("嘉银宝安全吗?云桥宝应该赔,鼎渡宝清盘", ["嘉银宝", "云桥宝", "鼎渡宝"]),
+        ("黑心网贷害死人,取缔网贷,新手专享理财,#网贷#", []),
+        ("黑心云桥金融", ["云桥金融"]),
+        ("微信支付宝都不能用,一次性支付,按当时股价支付", ["支付宝"]),
+        ("多名兰州银行员工;何偏偏兰州银行", ["兰州银行"]),
+        ("因未登记而冒用有限责任公司的名义", []),
+        ("这些问题只要上海迅恒投资咨询有限公司解决", ["上海迅恒投资咨询有限公司"]),
+        ("中晋投资人和红岭创投投资者", ["中晋", "红岭创投"]),
     ],
 )
 def test_names_are_found_and_phrases_are_not(text: str, names: list[str]) -> None:
     assert FIND(text) == names
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("人人貸爆雷,拍拍貸呢,陸金所也是", ["人人貸", "拍拍貸", "陸金所"]),
+        ("宜\u200b人\u200b贷跑路了", ["宜\u200b人\u200b贷"]),
+        ("\u200b雲橋金融跑路", ["雲橋金融"]),
+        ("E租宝跑路,e租宝", ["E租宝"]),
+    ],
+)
+def test_names_in_another_script_are_given_as_written(text: str, names: list[str]) -> None:
+    assert FIND(text) == names
+
+
+def test_names_are_looked_for_wherever_the_model_reads() -> None:
+    filler = "今天天气不错,我们去公园走走。"
+    assert FIND(filler * 700 + "云桥金融跑路") == ["云桥金融"]
+    assert FIND("云桥金融跑路" + filler * 5_000 + "河口贷也跑路") == ["云桥金融", "河口贷"]
 
 
 def test_given_names_are_known() -> None:
@@ -35,7 +66,19 @@ def test_given_names_are_known() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["支付宝贷" * 250_000, "有限公司" * 250_000, "金融" * 500_000, "云桥金融、" * 200_000]
+    "text",
+    [
+        "支付宝贷" * 250_000,
+        "有限公司" * 250_000,
+        "金融" * 500_000,
+        "云桥金融、" * 200_000,
+        "云\u200b桥金融" * 200_000,
+        "上千名投资人" * 150_000,
+        "百" * 1_000_000,
+        "借" * 1_000_000,
+        "(" * 500_000 + "有限公司",
+        "#金融" * 300_000,
+    ],
 )
 def test_any_text_takes_little_time_and_gives_few_names(text: str) -> None:
     began = time.process_time()
