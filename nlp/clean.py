@@ -8,7 +8,8 @@ import unicodedata
 from functools import cache
 from importlib import resources
 
-from nlp.disguise import TONES, sounds, undisguised
+from nlp.disguise import undisguised
+from nlp.pinyin import LONGEST, TONES, spells
 
 LINK = "网址"
 """What every link becomes; the encoder was pre-trained with this word."""
@@ -19,10 +20,15 @@ _ASTRAL = re.compile("[\U00010000-\U0001efff]")
 _REPEATED = re.compile(r"(.)\1{8,}", re.DOTALL)
 _TONED = "".join(TONES.values())
 _OPEN, _CLOSE = "[(\\[{【〔]", "[)\\]}】〕]"
-_SOUND = f"([a-z{_TONED}]{{1,6}})[1-4]?{_CLOSE}"
-_BRACKETED = re.compile(f"{_OPEN}(?<=([\u4e00-\u9fff]).){_SOUND}(?:{_OPEN}{_SOUND})*")
-"""Latin letters in brackets after a character: its pinyin, perhaps more than once."""
-_EACH = re.compile(_OPEN + _SOUND)
+_SOUND = f"([a-z{_TONED}][a-z{_TONED}1-4' ]{{0,47}}){_CLOSE}"
+_BRACKETED = re.compile(f"{_OPEN}(?<=([\u4e00-\u9fff]).){_SOUND}(?:{_OPEN}{_SOUND})*", re.IGNORECASE)
+"""Latin letters in brackets after a character: its pinyin or that of several, perhaps more than once."""
+_EACH = re.compile(_OPEN + _SOUND, re.IGNORECASE)
+_UNTONED = {ord(tone): plain for plain, tones in TONES.items() for tone in tones} | dict.fromkeys(
+    map(ord, "1234' ")
+)
+_SYLLABLE = 6
+"""Letters of the longest."""
 _PASSES = 4
 """What one step undoes can bring to light what another does; more than two passes need a text made for it."""
 _REPOST = re.compile(r"//@[^:\s]{1,40}:|回复@[^:\s]{1,40}:|^\s*转发微博\W*")
@@ -75,10 +81,12 @@ def _composed(text: str) -> str:
 
 
 def _without_sound(found: re.Match[str]) -> str:
-    """What was written without pinyin at its front: that has a tone, or is how the character before sounds."""
-    written, heard = found[0], sounds().get(found[1], ())
+    """What was written without pinyin at its front: a syllable with a tone, or how what stands before sounds."""
+    written, before = found[0], found.string[max(0, found.start() - LONGEST) : found.start()]
     for sound in _EACH.finditer(written):
-        if sound[1].isascii() and sound[1] not in heard:
+        letters = sound[1].lower().translate(_UNTONED)
+        toned = not sound[1].isascii() and len(sound[1]) <= _SYLLABLE and sound[1].isalpha()
+        if not toned and not spells(letters, before):
             return written[sound.start() :]
     return ""
 

@@ -11,16 +11,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 
+from nlp.pinyin import TONES
 from nlp.wordlists import words
 
-TONES = {"a": "āáǎà", "e": "ēéěè", "i": "īíǐì", "o": "ōóǒò", "u": "ūúǔù", "v": "üǖǘǚǜ"}
 _PLAIN = {ord(tone): plain for plain, tones in TONES.items() for tone in tones}
 _PLAIN |= {code: chr(code + 32) for code in range(0x41, 0x5B)}
-_MARKS = r".·*_\-|/×✕✖❌~丶^+=\U0001f300-\U0001faff"
+_MARKS = r".·*_\-|/×✕✖❌~丶^+=★☆&#\U0001f300-\U0001faff"
 _LATIN = re.compile(f"[a-z{''.join(TONES.values())}]+")
 _HAN = re.compile("[\u4e00-\u9fff]")
 _BEFORE, _AFTER = "[a-z0-9.@/_]", r"[a-z@_]|\.[a-z]"
 """Beside these a Latin run is part of an address, an account or a longer word."""
+_OPEN, _CLOSE = "[(\\[{【〔]", "[)\\]}】〕]"
+_HASHTAG = 40
+"""Characters within which a second # makes a hashtag of both."""
 _PASSES = 6
 """A word put right can complete its neighbour; words overlap by one character, so chains are short."""
 
@@ -30,6 +33,8 @@ Span = tuple[int, int, str]
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Lists:
     patterns: dict[str, re.Pattern[str]]
+    unclear: frozenset[str]
+    """Words whose pinyin alone may be another word or a name."""
     traces: dict[str, frozenset[str]]
     """A Latin run, or two characters with marks between them: the words that may hide there."""
     split: re.Pattern[str]
@@ -41,9 +46,12 @@ class _Lists:
 def _lists() -> _Lists:
     patterns: dict[str, re.Pattern[str]] = {}
     traces: dict[str, set[str]] = {}
+    unclear: set[str] = set()
     for line in words("disguised"):
-        word, *sounds = line.removeprefix("+").split()
-        patterns[word] = _pattern(word, sounds, _MARKS + " " * line.startswith("+"))
+        word, *sounds = line.lstrip("+-").split()
+        signs = line.partition(word)[0]
+        patterns[word] = _pattern(word, sounds, _MARKS + " " * signs.count("+"))
+        unclear.update([word] * signs.count("-"))
         for start in range(len(word)):
             keys = ["".join(sounds[start:end]) for end in range(start + 1, len(word) + 1)]
             keys += [word[start : start + 2], *([sounds[start][0]] if len(word) > 3 else [])]
@@ -54,6 +62,7 @@ def _lists() -> _Lists:
     longest_first = sorted(respelled, key=lambda spelling: (-len(spelling), spelling))
     return _Lists(
         patterns=patterns,
+        unclear=frozenset(unclear),
         traces={key: frozenset(value) for key, value in traces.items()},
         split=re.compile(rf"[{_MARKS} ](?<=([{risky}]).)[{_MARKS} ]?(?=([{risky}]))"),
         respelled=respelled,
@@ -61,25 +70,17 @@ def _lists() -> _Lists:
     )
 
 
-@cache
-def sounds() -> dict[str, frozenset[str]]:
-    """How the characters of the listed words sound, without tones."""
-    heard: dict[str, set[str]] = {}
-    for line in words("disguised"):
-        word, *each = line.removeprefix("+").split()
-        for char, sound in zip(word, each, strict=True):
-            heard.setdefault(char, set()).add(sound)
-    return {char: frozenset(each) for char, each in heard.items()}
-
-
 def _pattern(word: str, sounds: list[str], marks: str) -> re.Pattern[str]:
-    """Each character as it is or as its pinyin, in a long word also as the first letter of that; marks between."""
+    """Each character as it is or as its pinyin, in a long word also as the first letter of that; marks between.
+
+    Pinyin in brackets stands in a character's place (爆(lei)) or before it (爆(lei)雷).
+    """
     units = []
     for place, (char, sound) in enumerate(zip(word, sounds, strict=True)):
         latin = f"{sound}|{sound[0]}(?![a-z])" if len(word) > 3 else sound
         before = f"(?<!{_BEFORE})" if place == 0 else ""
         after = f"(?!{_AFTER})" if place == len(word) - 1 else ""
-        units.append(f"(?:{char}|{before}(?:{latin}){after})")
+        units.append(f"(?:{char}|{before}(?:{latin}){after}|{_OPEN}{sound}{_CLOSE}(?: ?{char})?)")
     return re.compile(f"[{marks}]{{0,2}}".join(units))
 
 
@@ -120,7 +121,7 @@ def _found(text: str) -> Iterator[Span]:
     plain = text.translate(_PLAIN)
     for word in hidden:
         for match in lists.patterns[word].finditer(plain):
-            if match[0] != word and _still_told(match[0], word):
+            if match[0] != word and _still_told(match[0], word) and not _is_hashtag(match):
                 yield *match.span(), word
 
 
@@ -130,5 +131,13 @@ def _still_told(written: str, word: str) -> bool:
     return (
         left * 2 >= len(word)
         or (left > 0 and len(written) > len(word) + 2)
-        or (written.isalpha() and len(written) > 4)
+        or (written.isalpha() and len(written) > 4 and word not in _lists().unclear)
     )
+
+
+def _is_hashtag(found: re.Match[str]) -> bool:
+    """Whether a # in what was found may begin or end a hashtag rather than hide a word (#快跑#路上)."""
+    if (place := found[0].find("#")) < 0:
+        return False
+    at = found.start() + place
+    return found.string.count("#", max(0, at - _HASHTAG), at + _HASHTAG + 1) > 1

@@ -38,6 +38,13 @@ from nlp.clean import clip, joined, normalise, own_words
         ("诈（zha）骗、诈【zhà】骗[pian4]", "诈骗、诈骗"),
         ("平台tixian困难", "平台提现困难"),
         ("跑👎路,提 现 困 难", "跑路,提现困难"),
+        ("保利(baoli)地产,聚宝(jubao)盆", "保利地产,聚宝盆"),
+        ("深圳宝安(baoan)区房贷(fangdai)利率", "深圳宝安区房贷利率"),
+        ("善林金融(shan lin jin rong)、善林金融（Shàn Lín）", "善林金融、善林金融(Shàn Lín)"),
+        ("人人贷爆(lei)了,爆【lei】,爆(lei)雷", "人人贷爆雷了,爆雷,爆雷"),
+        ("非法集(zi)与高利[dai]", "非法集资与高利贷"),
+        ("跑★路,跑☆路,诈&骗,提#现", "跑路,跑路,诈骗,提现"),
+        ("涉嫌zp", "涉嫌诈骗"),
     ],
 )
 def test_hostile_spelling_is_undone_and_honest_spelling_kept(written: str, meant: str) -> None:
@@ -54,6 +61,10 @@ def test_hostile_spelling_is_undone_and_honest_spelling_kept(written: str, meant
         "普通话(app)与冠(qian)军,有期徒刑、拘役",
         "小鹿跑步,跑道上爆米花,L码和XL码",
         "li xi与bao,xi安的面",
+        "zp公司招聘客服,被zp录取,zp平台",
+        "北部beibu湾,baoli地产,youdao词典",
+        "#大家快跑#路上,#我要投#资讯",
+        "先提。现在,中国(China)",
     ],
 )
 def test_ordinary_text_stays(text: str) -> None:
@@ -61,7 +72,8 @@ def test_ordinary_text_stays(text: str) -> None:
 
 
 PIECES = [
-    *"提现跑路爆雷骗子非法集资高利贷割韭菜催收通讯录马扁鹿🦌⚡❌×.·/ -(【[)】]tTxXlLpPbzZ9",
+    *"★#&提现跑路爆雷骗子非法集资高利贷割韭菜催收通讯录马扁鹿🦌⚡❌×.·/ -(【[)】]tTxXlLpPbzZ9",
+    "(lei)", "(bao an)", "宝安",
     "ti", "xian", "pǎo", "lu", "lei", "pian", "zi", "fa", "fei", "ji", "dai", "cui", "\u200b", "\u0301", "\ufe0f",
     "\u1100", "\u1161", "\u0344", "網", "（", "http://", "www.", "\n",
 ]  # fmt: skip
@@ -97,6 +109,9 @@ def test_any_text_becomes_clean_and_stays_so(text: str) -> None:
         "骗[pian" * 150_000,
         "骗" + "(pian)" * 150_000,
         "骗(pian)" * 120_000,
+        "骗(pian pian" * 80_000,
+        "骗骗骗骗(pianpianpianpian)" * 40_000,
+        "跑#路" * 250_000,
         "\u0301\u200b\u0323\u200b" * 250_000,
     ],
 )
