@@ -31,6 +31,11 @@ _SYLLABLE = 6
 """Letters of the longest."""
 _PASSES = 4
 """What one step undoes can bring to light what another does; more than two passes need a text made for it."""
+_BEGINNING = 24
+"""Characters by which a body shows that it repeats its title …"""
+_GRAM = 4
+"""… and how many at once must stand in it of what the title says further."""
+_UNSPOKEN = re.compile(r"\W+")
 _REPOST = re.compile(r"//@[^:\s]{1,40}:|回复@[^:\s]{1,40}:|^\s*转发微博\W*")
 
 _HIDDEN = re.compile("[\u4e00-\u9fff][\u00ad\u200b-\u200f\u2060-\u2064\ufeff]+[\u4e00-\u9fff]")
@@ -128,11 +133,19 @@ def is_disguised(text: str) -> bool:
 def joined(title: str, text: str) -> str:
     """Title and body as one text, normalised; a title that the body repeats is dropped."""
     body, head = normalise(text), normalise(title)
-    if not head or body.startswith(head[:24]) or head in body:
+    if not head or head in body or (body.startswith(head[:_BEGINNING]) and _told(head, body)):
         return body
     if body and body in head:
         return head
     return f"{head} {body}".strip()
+
+
+def _told(title: str, body: str) -> bool:
+    """Whether the body says most of what follows the beginning that it shares with a title, marks aside."""
+    rest, all_said = _UNSPOKEN.sub("", title[_BEGINNING - _GRAM + 1 :]), _UNSPOKEN.sub("", body)
+    grams = [rest[at : at + _GRAM] for at in range(len(rest) - _GRAM + 1)]
+    said = {all_said[at : at + _GRAM] for at in range(len(all_said) - _GRAM + 1)}
+    return sum(gram in said for gram in grams) * 2 >= len(grams)
 
 
 def clip(text: str, *, head: int = 12_000, tail: int = 3_000) -> str:

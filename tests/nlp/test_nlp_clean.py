@@ -125,6 +125,23 @@ def test_a_title_that_the_body_repeats_is_said_once() -> None:
     assert joined("提现困难", "提现困难,已经三天") == "提现困难,已经三天"
     assert joined("云桥公告", "今日系统维护") == "云桥公告 今日系统维护"
     assert joined("", "只有正文") == "只有正文"
+    assert joined("提现困难三天了", "提现困难") == "提现困难三天了"
+
+
+def test_a_title_that_says_more_than_the_body_is_kept() -> None:
+    shared = "重要公告:关于善林金融全体员工及出借人权益的说明"
+    title, body = f"{shared}——老板卷款跑路无法提现", f"{shared}。详情请点击查看原文。"
+    assert joined(title, body) == f"{title} {body}"
+    assert joined(f"{shared}...", body) == body
+    told = f"{body}老板卷款跑路无法提现。"
+    assert joined(title, told) == told
+
+
+def test_joining_takes_linear_time() -> None:
+    began = time.process_time()
+    joined("云桥金融跑路" * 2_500, "云桥金融跑路" * 2_400 + "了")
+    joined("".join(map(str, range(4_000))), "".join(map(str, range(3_000))) + "了")
+    assert time.process_time() - began < 1
 
 
 def test_repost_marks_are_not_the_authors_words() -> None:
