@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Collection, Sequence
-from functools import cache, cached_property
+from functools import cache, cached_property, lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 
+from nlp.clean import LINK, clip, normalise
 from nlp.judgement import Judgement
 from nlp.labels import SENTIMENTS
 from nlp.segment import Segmenter
@@ -22,6 +23,12 @@ EVERYDAY = 6.0
 READ = 3_000
 """Characters of a post that are looked at."""
 _HAS_LETTER = re.compile(r"[^\W\d_]")
+_MARKUP = re.compile(
+    rf"<!--[^<>]*>|<[/!]?[a-z][a-z0-9]*(?:[\s/][^<>]*)?(?:>|{LINK})|&(?:[a-z]{{2,8}}|#x?[0-9a-f]{{1,6}});"
+    r"|\{[a-z]{2,8}:\d+\}",
+    re.IGNORECASE,
+)
+"""Tags (of some the end went with a link), character references and places of pictures: {IMG:1}."""
 
 
 @cache
@@ -40,6 +47,17 @@ def rarity(word: str, otherwise: float) -> float:
     return float(_idf().get(word, otherwise))
 
 
+def _readable(text: str) -> str:
+    """The text with blanks instead of markup, as long as before."""
+    return _MARKUP.sub(lambda found: " " * len(found[0]), text)
+
+
+@lru_cache(4096)
+def _plain(name: str) -> str:
+    """A name as it stands in a text that the model read, case aside."""
+    return normalise(clip(name, head=64, tail=0)).lower()
+
+
 class Terms:
     """Keywords by TF-IDF with jieba's document frequencies, and decisive words by the n-gram part's weights."""
 
@@ -54,14 +72,15 @@ class Terms:
     def keywords(self, text: str, names: Sequence[str] = ()) -> tuple[str, ...]:
         """The weightiest words, best first, at most ten; of the text as the model read it.
 
-        ``names`` found in it are taken as words, whatever jieba would make of them.
+        ``names`` found in it, in whatever script or case, are taken as words and shown as given.
         """
-        text = text[:READ]
+        text = " ".join(_readable(text).split())[:READ].lower()
         counts: Counter[str] = Counter()
-        for name in names:
-            if len(name) > 1 and (times := text.count(name)):
+        for name in sorted(names, key=len, reverse=True):  # a name within another one is not its piece
+            plain = _plain(name)
+            if len(plain) > 1 and (times := text.count(plain)):
                 counts[name] += times
-                text = text.replace(name, " ")
+                text = text.replace(plain, " ")
         cut = Counter(self._segmenter.tokens(text))
         counts.update({word: n for word, n in cut.items() if self._telling(word)})
         # A word that jieba's corpus never saw is as telling as its rarer half (11.98 is the median there).
@@ -89,12 +108,13 @@ class Terms:
             return ()
         text = judgement.read[:READ]
         carried = wide.carriers(text, outputs)
+        plain = [_plain(name) for name in names]
         scored: dict[str, float] = {}
-        for word, place in self._segmenter.placed(text):
+        for word, place in self._segmenter.placed(_readable(text)):
             worth = float(carried[place : place + len(word)].sum())
             if word in self._risk:
                 worth = max(worth, 0.0) * 1.5 + 1e-3
-            elif rarity(word, EVERYDAY) < EVERYDAY or any(word in name for name in names):
+            elif rarity(word, EVERYDAY) < EVERYDAY or any(word in name for name in plain):
                 continue
             if 2 <= len(word) <= 12 and worth > 0 and word not in self._stop and _HAS_LETTER.search(word):
                 scored[word] = max(worth, scored.get(word, 0.0))

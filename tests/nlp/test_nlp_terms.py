@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+
+from nlp.clean import normalise
+from nlp.judgement import Judgement
+from nlp.segment import Segmenter
+from nlp.terms import Terms
+from nlp.wide import Wide
+
+
+@pytest.fixture(scope="module")
+def terms(segmenter: Segmenter) -> Terms:
+    return Terms(segmenter)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '<p><strong>提现困难</strong>&nbsp;<font color="#ff0000">客服失联</font><br/>',
+        '{IMG:1}提现困难<img src="https://a.cn/b.png" alt="">客服失联&#12288;<!-- 广告 -->',
+        '<div style="font-size:14px">提现困难</div>客服失联<a href="https://a.cn" target="_blank"> </a>',
+        "提现困难 all of them are and our 客服失联",
+    ],
+)
+def test_markup_and_words_that_say_nothing_are_no_keywords(terms: Terms, text: str) -> None:
+    assert set(terms.keywords(normalise(text))) == {"提现困难", "客服", "失联"}
+
+
+def test_words_between_less_and_more_stay(terms: Terms) -> None:
+    assert "收益" in terms.keywords("年化<收益>通胀")
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("陸金所提现困难", "陸金所"),
+        ("陆金所提现困难", "陸金所"),
+        ("E租宝提现困难", "e租宝"),
+        ("宜\u200b人\u200b贷提现困难", "宜\u200b人\u200b贷"),
+        ("ＰａｙＰａｌ提现困难", "paypal"),
+    ],
+)
+def test_a_name_in_another_script_or_case_is_shown_whole_as_given(terms: Terms, text: str, name: str) -> None:
+    assert set(terms.keywords(normalise(text), [name])) == {name, "提现困难"}
+
+
+def test_a_name_within_another_does_not_cut_it(terms: Terms) -> None:
+    assert set(terms.keywords("云桥金融提现困难", ["云桥", "云桥金融"])) == {"云桥金融", "提现困难"}
+
+
+class Loud(Wide):
+    """Every character speaks as loudly."""
+
+    def __init__(self) -> None:
+        pass
+
+    def carriers(self, text: str, outputs: Sequence[int]) -> np.ndarray:
+        return np.ones(len(text), np.float32)
+
+
+def test_markup_and_pieces_of_names_decide_nothing(terms: Terms) -> None:
+    text = "<font>陸金所</font>提现困难&nbsp;"
+    judged = Judgement(
+        sentiment=(0.9, 0.05, 0.05), topics=(), stance=(), ad=0.0, entities=(), decided=(), is_ad=False,
+        read=normalise(text),
+    )  # fmt: skip
+    assert terms.decisive(text, judged, Loud(), ["陸金所"]) == ("提现困难",)
