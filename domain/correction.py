@@ -38,11 +38,16 @@ class Correction:
     note: str = ""
 
     def after(self, earlier: Correction | None) -> Correction:
-        """Both together: what this one leaves open stays as it was said before about the same text."""
+        """Both together: what this one leaves open stays as it was said before about the same text, as far as it
+        does not contradict: a neutral post accuses nobody."""
         if earlier is None or earlier.text != self.text:
             return self
         names = ("sentiment", "topics", "stance", "ad", "negative_about")
         kept = {name: getattr(earlier, name) for name in names if getattr(self, name) is None}
+        if self.sentiment is Sentiment.NEUTRAL:
+            kept.pop("negative_about", None)
+        if self.negative_about and kept.get("sentiment") is Sentiment.NEUTRAL:
+            del kept["sentiment"]
         return replace(self, **kept, note=self.note or earlier.note)
 
     def says_more_than(self, earlier: Correction | None) -> bool:

@@ -254,8 +254,9 @@ def _seal(made: Bundle, work: Path, compared: Sequence[gate.Compared], counts: M
     (draft / "card.json").write_text(json.dumps(card, ensure_ascii=False, indent=1) + "\n", "utf-8")
     with (draft / "CARD.md").open("a", encoding="utf-8") as file:
         file.write(
-            f"\n## Adapted\n\nFrom `{made.name}`, whose scores stand above, with {counts['own_posts']} posts of a"
-            " team. Before and after:\n\n" + "".join(f"- {each}\n" for each in compared)
+            f"\n## Adapted\n\nFrom `{made.name}` (the scores above are of the model of the program), with"
+            f" {counts['own_posts']} posts of a team. Before and after:\n\n"
+            + "".join(f"- {each}\n" for each in compared)
         )
     bundles.seal(draft)
     for path in draft.iterdir():

@@ -101,3 +101,11 @@ def test_a_later_word_adds_to_an_earlier_one_about_the_same_text() -> None:
     assert (both.sentiment, both.ad, both.topics, both.by) == (Sentiment.NEUTRAL, True, ("fraud",), "李雷")
     assert both.says_more_than(first) and not replace(first, by="李雷").says_more_than(first)
     assert replace(later, text="edited").after(first).sentiment is None
+
+
+def test_a_later_word_ends_an_earlier_one_that_it_contradicts() -> None:
+    accused = said(negative_about=("云桥金融",))
+    calm = replace(said(sentiment=Sentiment.NEUTRAL), at=NOW + timedelta(days=1))
+    assert calm.after(accused).negative_about is None
+    again = accused.after(calm)
+    assert again.negative_about == ("云桥金融",) and again.sentiment is None

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from domain.alert import AlertState, Level
-from domain.assessment import Sentiment
+from domain.assessment import Sentiment, Stance
 from domain.correction import Correction
 from domain.errors import StoreError
 from domain.incident import IncidentStatus, TimelineEvent
@@ -318,7 +318,7 @@ def test_corrections_are_kept_once_with_who_and_when(ledger: Ledger, ledger2: Le
     two = Correction(post="p2", text="t", at=now, by="王芳", ad=True, note="软文\0")
     assert ledger.corrections.put([one, two, one]) == [one, two]
     assert ledger2.corrections.put([replace(one, at=now + HOUR, by="李雷")]) == []
-    later = Correction(post="p1", text="t", at=now + HOUR, by="李雷", negative_about=("河口贷",))
+    later = Correction(post="p1", text="t", at=now + HOUR, by="李雷", stance=Stance.DENY)
     merged = later.after(one)
     assert ledger2.corrections.put([later]) == [merged]
     assert ledger.corrections.of(["p1", "p3"]) == {"p1": merged}
