@@ -22,7 +22,7 @@ from nlp.wide import COLUMNS
 Floats = NDArray[np.floating]
 KIND = 0.1
 """Weight of guessing the kind of a text right beside judging its sentiment right."""
-WRITTEN = 0.3
+WRITTEN = 0.6
 """Weight of a post that was written for this project beside a real one: there are many, and real ones are judged."""
 SURE = 60
 """Weighed posts with a topic that make its own threshold count as much as the one best for all."""
