@@ -91,6 +91,10 @@ def train(
     wait_without_spinning()
     from nlp.bases import from_pretrained, identity, tokeniser_of
 
+    if pretrain_min and (Path(base) / bundles.MANIFEST).is_file():
+        raise ModelError(
+            f"{base} 是模型目录，不能再预训练：去掉 --pretrain-min，或用 Hugging Face 格式的 BERT"
+        )
     if teacher:
         bundles.open_bundle(teacher)
     guessed = chosen["pretrain"]["sets"] if pretrain_min else ()
@@ -103,10 +107,6 @@ def train(
         "budget_min": budget_min,
         "settings": dict(chosen),
     }
-    if pretrain_min and (Path(base) / bundles.MANIFEST).is_file():
-        raise ModelError(
-            f"{base} 是模型目录，不能再预训练：去掉 --pretrain-min，或用 Hugging Face 格式的 BERT"
-        )
     # What is no base, or no good one, shall not be found out after the n-grams.
     tokeniser_of(base)
     from_pretrained(base)

@@ -122,7 +122,8 @@ def test_each_set_says_only_what_its_labels_say(data: Path) -> None:
 
 def test_labels_by_hash_find_their_texts_and_their_companies(data: Path) -> None:
     found = read(data, "read_posts")
-    assert len(found) == 6 and [len(example.entities) > 0 for example in found] == [*[True] * 5, False]
+    public = {example.text for example in read(data, "finance_negative.train")}
+    assert len(found) == 6 and [example.entities for example in found if example.text in public] == [()]
     for example in found:
         assert all(name in example.text for name, _ in example.entities)
         accused = [name for name, mask in example.entities if mask == only("negative")]
