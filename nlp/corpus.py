@@ -27,7 +27,7 @@ from nlp.minhash import PERMUTATIONS, shingles, signature
 READ_POSTS = "read_posts"
 """Posts of ``READ_FROM`` that were read and labelled for this project; only their hashes and labels ship."""
 UNLABELLED = "unlabelled"
-READ_FROM = (UNLABELLED, "finance_negative.train", "crisis_events.train")
+READ_FROM = (UNLABELLED, "finance_negative.train")
 SHIPPED = ("authored_posts", "written_posts")
 """Posts written for this project, all of them in ``nlp/corpora``."""
 LABELLED = ("finance_posts.labelled.train", "finance_posts.labelled.more.train", *SHIPPED, READ_POSTS)
@@ -192,6 +192,8 @@ def _read_posts(data: Path) -> Iterator[tuple[str, dict[str, Any]]]:
             labels[label["sha256"]] = where, label
     for name in READ_FROM:
         for where, row in placed(find(data, name)):
+            if not labels:
+                return
             with blaming(where):
                 found = labels.pop(text_hash(row["text"]), None)
             if found:

@@ -284,11 +284,13 @@ def _as_told(
     other (北京金领贷, 金领贷), else nothing."""
     if not there or len(there) == len(set(names)):
         return made
-    said = {name: p for name, p in zip(names, made, strict=True) if name in there}
+    present = set(there)
+    said = {name: p for name, p in zip(names, made, strict=True) if name in present}
+    lowered = [(name.lower(), p) for name, p in said.items()]
 
     def of(name: str) -> tuple[float, ...]:
         low = name.lower()
-        near = [p for other, p in said.items() if low and (low in other.lower() or other.lower() in low)]
+        near = [p for other, p in lowered if low and (low in other or other in low)]
         return max(near, default=_CERTAIN)  # the sentiment that comes first is negative
 
     return tuple(said[name] if name in said else of(name) for name in names)
