@@ -145,16 +145,22 @@ class Proxy:
         with suppress(OSError):
             while data := one.recv(65536):
                 if self.deaf:
-                    self.cut()
+                    # Its own ends only: by now the client may be connecting anew.
+                    self._end([one, other])
                     return
                 other.sendall(data)
 
     def cut(self) -> None:
-        for each in self._open:
+        # Taken at once: what is accepted while these are ended is not one of them.
+        ended, self._open = self._open, []
+        self._end(ended)
+
+    @staticmethod
+    def _end(ends: list[socket.socket]) -> None:
+        for each in ends:
             with suppress(OSError):
                 each.shutdown(socket.SHUT_RDWR)
             each.close()
-        self._open.clear()
 
     def close(self) -> None:
         self._listener.close()
