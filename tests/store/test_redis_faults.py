@@ -90,10 +90,11 @@ class Proxy:
 
     def cut(self) -> None:
         """Close all connections; new ones are welcome."""
-        for each in self._sockets:
+        # Taken at once: what is accepted while these are ended is not one of them.
+        ended, self._sockets = self._sockets, []
+        for each in ended:
             with suppress(OSError):
                 each.shutdown(socket.SHUT_RDWR)
-        self._sockets.clear()
 
     def close(self) -> None:
         self._listener.close()
