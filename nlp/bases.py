@@ -14,7 +14,7 @@ import transformers
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
-from transformers import AutoConfig, AutoModel, AutoTokenizer
+from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedModel
 
 from domain.errors import ModelError
 from nlp import bundle as bundles
@@ -25,6 +25,8 @@ from nlp.tokens import Tokeniser
 
 HEADS = "heads.safetensors"
 ENCODER, TOKENISER = "encoder.onnx", "tokenizer.json"
+RECORD = "pretraining.json"
+"""How an encoder was made; written last, so that the folder is whole where it lies."""
 FAMILIES = ("bert", "roberta", "electra", "ernie")
 """Architectures that may be the encoder, as ``model_type`` in their config.json."""
 
@@ -82,17 +84,26 @@ def _is_model(base: str | Path) -> bool:
 
 
 def save_pretrained(judge: Judge, *, tokeniser: Tokeniser, out: Path, record: dict[str, Any]) -> Path:
-    """Encoder, heads and tokeniser as a folder for ``from_pretrained``, in half precision.
-
-    ``record``, how it was made, lies beside them as ``pretraining.json``.
-    """
-    judge.bert.to(torch.float16).save_pretrained(out)
+    """Encoder, heads and tokeniser as a folder for ``from_pretrained`` (``save_encoder``)."""
+    save_encoder(judge.bert, tokeniser=tokeniser, out=out, record=record)
     halves = {name: tensor.to(torch.float16).contiguous() for name, tensor in _heads(judge).items()}
     save_file(halves, out / HEADS)
+    return out
+
+
+def save_encoder(
+    encoder: PreTrainedModel, *, tokeniser: Tokeniser, out: Path, record: dict[str, Any]
+) -> Path:
+    """Encoder and tokeniser as a folder for ``from_pretrained``, in half precision.
+
+    ``record``, how it was made, lies beside them (``RECORD``).
+    """
+    encoder.half().save_pretrained(out)  # type: ignore[no-untyped-call]
     (out / TOKENISER).write_text(tokeniser.json, "utf-8")
-    settings = {"tokenizer_class": "BertTokenizerFast", "model_max_length": 512}
+    # The class that takes the file as it is; BERT's own would lower the case of every text.
+    settings = {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": 512}
     (out / "tokenizer_config.json").write_text(json.dumps(settings) + "\n", "utf-8")
-    (out / "pretraining.json").write_text(json.dumps(record, indent=1) + "\n", "utf-8")
+    (out / RECORD).write_text(json.dumps(record, indent=1) + "\n", "utf-8")
     return out
 
 

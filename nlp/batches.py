@@ -1,9 +1,10 @@
-"""Labelled examples as batches of arrays: padded ids, mentions, targets and masks."""
+"""Texts as batches of arrays: padded ids and masks, grouped by length; of labelled ones mentions and targets too."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any, TypeVar, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ from nlp.tokens import WINDOW, Pieces, Tokeniser, Window, mentions, window
 
 MOST_NAMES = 24
 """Names of one post that are trained on."""
+Step = TypeVar("Step")
 _EXACT = sorted({TOPICS.index(topic) for topic in EVENT_TOPICS.values()})
 
 
@@ -41,17 +43,41 @@ class Batch:
     weight: NDArray[np.float32]
 
 
+class Steps(Sequence[Step]):
+    """One pass: ``make`` of each item, when it is read; the arrays of all steps would fit no memory."""
+
+    def __init__(self, make: Callable[[Any], Step], items: Sequence[Any]) -> None:
+        self._make, self._items = make, items
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    @overload
+    def __getitem__(self, at: int) -> Step: ...
+    @overload
+    def __getitem__(self, at: slice) -> list[Step]: ...
+    def __getitem__(self, at: int | slice) -> Step | list[Step]:
+        if isinstance(at, slice):
+            return [self._make(item) for item in self._items[at]]
+        return self._make(self._items[at])
+
+
+def padded(rows: Sequence[Sequence[int]]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Rows of ids and their mask; what is masked has id 0, whatever that is in the vocabulary."""
+    ids, mask = np.zeros((2, len(rows), max(map(len, rows))), np.int64)
+    for i, row in enumerate(rows):
+        ids[i, : len(row)] = row
+        mask[i, : len(row)] = 1
+    return ids, mask
+
+
 def pad(
     windows: Sequence[Window],
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32], NDArray[np.int64]]:
-    """Ids, mask, mentions and owner of some windows; what is masked has id 0, whatever that is in the vocabulary."""
-    length = max(len(w.ids) for w in windows)
-    ids, mask = np.zeros((2, len(windows), length), np.int64)
-    for i, w in enumerate(windows):
-        ids[i, : len(w.ids)] = w.ids
-        mask[i, : len(w.ids)] = 1
+    """Ids, mask, mentions and owner of some windows."""
+    ids, mask = padded([w.ids for w in windows])
     names = [(i, spans) for i, w in enumerate(windows) for spans in w.spans]
-    where = np.zeros((len(names), length), np.float32)
+    where = np.zeros((len(names), ids.shape[1]), np.float32)
     for row, (_, spans) in enumerate(names):
         for start, end in spans:
             where[row, start:end] = 1
@@ -87,14 +113,26 @@ def _start(pieces: Pieces, rng: np.random.Generator) -> int:
     return int(rng.integers(rest + 1)) if rest > 0 and rng.random() < 0.2 else 0
 
 
-def plan(windows_: Sequence[Window], tokens: int, rng: np.random.Generator) -> list[list[int]]:
-    """Indices grouped into batches of similar length and at most so many padded tokens, in random order."""
-    order = rng.permutation(len(windows_))
+def plan(
+    lengths: Sequence[int] | NDArray[np.int64],
+    tokens: int,
+    rng: np.random.Generator,
+    *,
+    shares: NDArray[np.floating] | None = None,
+    pool: int = 4_000,
+) -> list[list[int]]:
+    """Indices grouped into batches of similar length and at most so many padded tokens, in random order.
+
+    ``shares``: how often each is read (.5: in every other pass, by chance); once when not given. ``pool``: how many
+    are sorted by length together; the more, the less is padding.
+    """
+    times = 1 if shares is None else np.floor(shares + rng.random(len(shares))).astype(np.int64)
+    order = rng.permutation(np.repeat(np.arange(len(lengths)), times))
     groups: list[list[int]] = []
-    for start in range(0, len(order), 4000):
+    for start in range(0, len(order), pool):
         current: list[int] = []
-        for i in sorted(order[start : start + 4000], key=lambda i: len(windows_[i].ids)):
-            if current and (len(current) + 1) * len(windows_[i].ids) > tokens:
+        for i in sorted(order[start : start + pool], key=lambda i: lengths[i]):
+            if current and (len(current) + 1) * lengths[i] > tokens:
                 groups.append(current)
                 current = []
             current.append(int(i))
@@ -158,5 +196,5 @@ def one_pass(
         for e in chosen(train, shares, rng)
     ]
     cut = windows(examples, tokeniser, rng)
-    for group in plan(cut, tokens, rng):
+    for group in plan([len(w.ids) for w in cut], tokens, rng):
         yield collate([examples[i] for i in group], [cut[i] for i in group])

@@ -43,6 +43,8 @@ def describe(
         "data_sha256": dict(run["data"]),
         "base_sha256": run["base"],
         "further_pretraining_minutes": run["pretrain_min"],
+        "guide": run["guide"] or None,
+        "imitation_minutes": run["guide_min"],
         "teacher": run["teacher"] or None,
         "distillation_minutes": run["distil_min"],
         "budget_minutes": run["budget_min"],
@@ -83,16 +85,23 @@ def markdown(card: Mapping[str, Any], scores: Mapping[str, Mapping[str, Scores]]
 
 
 def _base(card: Mapping[str, Any]) -> str:
-    base = card["base_sha256"]
-    told = f"sha256 `{base}`" if re.fullmatch("[0-9a-f]{64}", base) else f"`{base}`, as the hub gave it"
+    told = _named(card["base_sha256"])
     first = []
     if minutes := card["further_pretraining_minutes"]:
         first.append(f"guessed masked words for {minutes:g} minutes")
+    if guide := card["guide"]:
+        first.append(f"imitated the larger encoder {_named(guide)} for {card['imitation_minutes']:g} minutes")
     if teacher := card["teacher"]:
         first.append(
             f"learnt from the larger model `{teacher}` for at most {card['distillation_minutes']:g} minutes"
         )
     return f"{told}; before the labels it {' and then '.join(first)}" if first else told
+
+
+def _named(encoder: str) -> str:
+    return (
+        f"sha256 `{encoder}`" if re.fullmatch("[0-9a-f]{64}", encoder) else f"`{encoder}`, as the hub gave it"
+    )
 
 
 def scores(model: Bundle) -> dict[str, Any]:

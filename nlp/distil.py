@@ -247,7 +247,7 @@ def taught(told: Told, tokeniser: Tokeniser, tokens: int, rng: np.random.Generat
     """The texts of one file in steps of similar length."""
     windows = cut(told.texts, told.names, tokeniser)
     ends = np.cumsum([len(names) for names in told.names])
-    for rows in plan(windows, tokens, rng):
+    for rows in plan([len(w.ids) for w in windows], tokens, rng):
         ids, mask, where, owner = pad([windows[i] for i in rows])
         of_rows = [told.entity[ends[i] - len(told.names[i]) : ends[i]] for i in rows]
         posts = {
@@ -316,17 +316,16 @@ def distil(
         threads=lessons.threads,
         losses=lessons.losses,
     )
-    if not (work / "encoder.done").exists():
-        run(
-            batches,
-            wanted=losses,
-            begin=lambda: from_pretrained(base, dropout=lessons.dropout),
-            work=work,
-            recipe=recipe,
-            budget_min=budget_min,
-            say=say,
-        )
+    told = run(
+        batches,
+        wanted=losses,
+        begin=lambda: from_pretrained(base, dropout=lessons.dropout),
+        work=work,
+        recipe=recipe,
+        budget_min=budget_min,
+        say=say,
+    )
     judge = from_pretrained(base)
     judge.load_state_dict(load_file(work / "encoder.safetensors"))
-    record = {"lessons": asdict(lessons), "run": json.loads((work / "encoder.done").read_text("utf-8"))}
+    record = {"lessons": asdict(lessons), "run": told}
     return save_pretrained(judge, tokeniser=tokeniser, out=work / "model", record=record)

@@ -1,4 +1,7 @@
-"""Fine-tuning the encoder: resumable, within a budget of minutes. Imports torch."""
+"""Training a network, resumable, within a budget of minutes; and fine-tuning the encoder so. Imports torch.
+
+What comes before the labels (``nlp.pretrain``, ``nlp.imitate``, ``nlp.distil``) is trained by the same loop.
+"""
 
 from __future__ import annotations
 
@@ -14,13 +17,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from nlp.batches import Batch, one_pass
 from nlp.corpus import LABELLED, Example
 from nlp.labels import TOPICS
-from nlp.model import Judge
 from nlp.precision import device, mixed
 from nlp.tokens import Tokeniser
 
@@ -68,7 +70,7 @@ class Recipe:
     """Share of the budget from which on the sets are read as ``focus`` says: the project's own labels last."""
     focus: dict[str, float] = field(default_factory=dict)
     passes: float = 12
-    """Passes at most; the budget may end it earlier."""
+    """Passes at most; the budget may end it earlier, and alone does when this is infinite."""
     accumulate: int = 1
     """Batches whose gradients make one step: for a large encoder on a small GPU."""
     precision: str = "auto"
@@ -136,15 +138,17 @@ def tensors(batch: Arrays) -> dict[str, Tensor]:
 
 
 class Fitting:
-    """Encoder, optimiser and average under training; everything of it goes into a checkpoint."""
+    """Network, optimiser and average under training; everything of it goes into a checkpoint."""
 
-    def __init__(self, begin: Callable[[], Judge], recipe: Recipe, wanted: Losses) -> None:
+    def __init__(
+        self, begin: Callable[[], nn.Module], recipe: Recipe, wanted: Losses, feeds: Sequence[str]
+    ) -> None:
         torch.manual_seed(recipe.seed)
         self.recipe = recipe
-        self._wanted = wanted
+        self._wanted, self._feeds = wanted, feeds
         self.device = device()
-        self.judge: Judge = begin().to(self.device)
-        self.mean = {k: v.detach().clone() for k, v in self.judge.state_dict().items()}
+        self.network = begin().to(self.device)
+        self.mean = {k: v.detach().clone() for k, v in self.network.state_dict().items()}
         self.optimiser = torch.optim.AdamW(self._groups(), betas=(0.9, 0.98), eps=1e-6, fused=True)
         self.step = self.turn = self.done = 0
         """Steps in all; the pass now read; batches read of it."""
@@ -156,7 +160,7 @@ class Fitting:
 
     def _groups(self) -> list[dict[str, Any]]:
         groups: dict[tuple[float, float], list[Tensor]] = {}
-        for name, parameter in self.judge.named_parameters():
+        for name, parameter in self.network.named_parameters():
             rate = self.recipe.learning_rate if name.startswith("bert.") else self.recipe.head_rate
             decay = self.recipe.weight_decay if parameter.ndim > 1 else 0.0
             groups.setdefault((rate, decay), []).append(parameter)
@@ -170,12 +174,12 @@ class Fitting:
         factor = min(1.0, (self.progress + 0.002) / self.recipe.warmup) * max(0.02, 1 - self.progress)
         for group in self.optimiser.param_groups:
             group["lr"] = group["peak"] * factor
-        self.judge.train()
+        self.network.train()
         seen: dict[str, list[float]] = {}
         for batch in batches:
             for name, loss in self._backward(batch, len(batches)).items():
                 seen.setdefault(name, []).append(loss.item())
-        torch.nn.utils.clip_grad_norm_(self.judge.parameters(), 1.0)
+        torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
         self.optimiser.step()
         self.optimiser.zero_grad(set_to_none=True)
         self.step += 1
@@ -186,7 +190,7 @@ class Fitting:
     def _backward(self, batch: dict[str, Tensor], parts: int) -> dict[str, Tensor]:
         batch = {name: value.to(self.device) for name, value in batch.items()}
         with mixed(self.recipe.precision, self.device):
-            out = self.judge(batch["ids"], batch["mask"], batch["mentions"], batch["owner"])
+            out = self.network(*(batch[name] for name in self._feeds))
         each = self._wanted({name: value.float() for name, value in out.items()}, batch)
         total = torch.stack([self.recipe.losses[name] * loss for name, loss in each.items()]).sum() / parts
         total.backward()  # type: ignore[no-untyped-call]
@@ -195,7 +199,7 @@ class Fitting:
     @torch.no_grad()
     def _average(self) -> None:
         decay = min(self.recipe.average, (1 + self.step) / (10 + self.step)) ** AVERAGE_EVERY
-        for name, value in self.judge.state_dict().items():
+        for name, value in self.network.state_dict().items():
             if value.is_floating_point():
                 self.mean[name].lerp_(value, 1 - decay)
             else:
@@ -204,7 +208,7 @@ class Fitting:
     def save(self, work: Path) -> None:
         """Write the checkpoint and the averaged weights, each all or nothing."""
         state = {
-            "judge": self.judge.state_dict(),
+            "network": self.network.state_dict(),
             "mean": self.mean,
             "optimiser": self.optimiser.state_dict(),
             "numbers": [self.step, self.turn, self.done, self.spent],
@@ -224,7 +228,7 @@ class Fitting:
         if not path.exists():
             return False
         state = torch.load(path, weights_only=True)
-        self.judge.load_state_dict(state["judge"])
+        self.network.load_state_dict(state["network"])
         self.mean = state["mean"]
         self.optimiser.load_state_dict(state["optimiser"])
         self.step, self.turn, self.done, self.spent = state["numbers"]
@@ -292,7 +296,7 @@ class Course:
 def fit(
     train: Sequence[Example],
     *,
-    begin: Callable[[], Judge],
+    begin: Callable[[], nn.Module],
     tokeniser: Tokeniser,
     work: Path,
     recipe: Recipe,
@@ -328,21 +332,30 @@ def run(
     batches: Callable[[int, bool], Sequence[Arrays]],
     *,
     wanted: Losses,
-    begin: Callable[[], Judge],
+    begin: Callable[[], nn.Module],
     work: Path,
     recipe: Recipe,
     budget_min: float,
     say: Callable[[str], None],
-) -> None:
+    feeds: Sequence[str] = ("ids", "mask", "mentions", "owner"),
+) -> dict[str, Any]:
     """Train until the budget or the passes are used up; killed at any point, the next call goes on.
+
+    Returns how it went; what is done is not done again. Of a network's parameters those under ``bert.``
+    learn at the rate of the encoder, the rest at that of the heads.
 
     The learning rate follows the share of the budget spent (or of the passes read, when that is larger), so a slow
     machine gets fewer passes and a complete schedule. Leaves ``encoder.safetensors`` (the averaged weights) in
     ``work`` from the first minutes on. ``batches``: those of a pass by its number, the same for the same number, and
-    whether the focus is on. ``begin`` makes the network to start from.
+    whether the focus is on. ``begin`` makes the network to start from, ``feeds`` names what of a batch it takes.
     """
+    done = work / "encoder.done"
+    told: dict[str, Any]
+    if done.exists():
+        told = json.loads(done.read_text("utf-8"))
+        return told
     torch.set_num_threads(recipe.threads)
-    fitting = Fitting(begin, recipe, wanted)
+    fitting = Fitting(begin, recipe, wanted, feeds)
     if fitting.resume(work):
         say(f"接着第 {fitting.step} 步训练(已用 {fitting.spent / 60:.1f} 分钟)")
     course = Course(fitting, work=work, recipe=recipe, budget=budget_min * 60, say=say)
@@ -358,4 +371,5 @@ def run(
     }
     part = work / "encoder.done.part"
     part.write_text(json.dumps(told) + "\n", "utf-8")
-    part.rename(work / "encoder.done")
+    part.rename(done)
+    return told

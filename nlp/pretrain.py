@@ -7,33 +7,33 @@ BERT"). Two stages, each kept in the work folder: texts → ``tokens.npz``; then
 
 from __future__ import annotations
 
-import json
 import math
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors.torch import load_file
+from torch import Tensor, nn
 from torch.nn import functional
-from transformers import AutoTokenizer, BertForMaskedLM
+from transformers import AutoConfig, BertForMaskedLM
 
 from domain.errors import InputError, ModelError
 from nlp import corpus
-from nlp.bases import tokeniser_of
+from nlp.bases import save_encoder, tokeniser_of
+from nlp.batches import Steps, padded, plan
 from nlp.clean import clip, joined
-from nlp.precision import mixed
+from nlp.learn import Recipe, run
 from nlp.segment import Segmenter
 from nlp.tokens import WINDOW, Tokeniser
 
 Say = Callable[[str], None]
 POOL = 20_000
 """Sequences that are sorted by length together."""
-SAVE_EVERY_S = 120
-SAY_EVERY = 50
 _SHORTEST = 6
 _MOST_PIECES = 1 << 16
 """What fits into two bytes; a multilingual vocabulary does not."""
@@ -63,17 +63,28 @@ class Packed:
 
     ids: NDArray[np.uint16]
     words: NDArray[np.uint8]
-    """Number of the word of each piece within its sequence (mod 256)."""
+    """Number of the word of each piece within its sequence."""
     lengths: NDArray[np.int64]
     share: NDArray[np.float32]
     """How often a pass reads each sequence."""
     marks: NDArray[np.int64]
     """The piece before a text, the one after it, and the one that hides another."""
 
-    @property
+    @cached_property
     def starts(self) -> NDArray[np.int64]:
         """Place of the first piece of each sequence."""
         return np.concatenate([[0], np.cumsum(self.lengths)[:-1]])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cloze:
+    """Arrays of one step, sequences × pieces."""
+
+    ids: NDArray[np.int64]
+    """With the hidden words replaced."""
+    mask: NDArray[np.int64]
+    hidden: NDArray[np.bool_]
+    truth: NDArray[np.int64]
 
 
 def texts(data: Path, sets: dict[str, float]) -> Iterator[tuple[str, float]]:
@@ -111,6 +122,7 @@ def prepare(data: Path, tokeniser: Tokeniser, work: Path, course: Course, say: S
     """Texts to packed sequences, once. Raises ``InputError`` when there are none."""
     path = work / "tokens.npz"
     if not path.exists():
+        marks = np.array([*tokeniser.ends, tokeniser.mask])
         segmenter = Segmenter()
         ids, words, lengths, share = [], [], [], []
         for number, (text, part) in enumerate(texts(data, course.sets), 1):
@@ -130,181 +142,109 @@ def prepare(data: Path, tokeniser: Tokeniser, work: Path, course: Course, say: S
             words=np.concatenate(words),
             lengths=np.array(lengths, np.int64),
             share=np.array(share, np.float32),
-            marks=np.array([*tokeniser.ends, tokeniser.mask]),
+            marks=marks,
         )
         part_file.rename(path)
     with np.load(path) as read:
         return Packed(**{name: read[name] for name in read.files})
 
 
-def plan(packed: Packed, course: Course, seed: int) -> list[NDArray[np.int64]]:
-    """One pass: sequences grouped into steps of similar length, the same for the same seed."""
-    rng = np.random.default_rng(seed)
-    times = np.floor(packed.share + rng.random(len(packed.share))).astype(np.int64)
-    order = rng.permutation(np.repeat(np.arange(len(times)), times))
-    groups: list[NDArray[np.int64]] = []
-    for begin in range(0, len(order), POOL):
-        part = order[begin : begin + POOL]
-        part = part[np.argsort(packed.lengths[part], kind="stable")]
-        at = 0
-        while at < len(part):
-            end = at + 1
-            while end < len(part) and (end - at + 1) * (packed.lengths[part[end]] + 2) <= course.tokens:
-                end += 1
-            groups.append(part[at:end])
-            at = end
-    return [groups[i] for i in rng.permutation(len(groups))]
-
-
-def masked(
-    packed: Packed, starts: NDArray[np.int64], rows: NDArray[np.int64], share: float, size: int, seed: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
-    """True ids, ids with words hidden, and which were hidden; sequences × pieces, id 0 is padding."""
-    rng = np.random.default_rng(seed)
-    longest = int(packed.lengths[rows].max()) + 2
-    truth = np.zeros((len(rows), longest), np.int64)
+def cloze(packed: Packed, rows: Sequence[int], share: float, size: int, rng: np.random.Generator) -> Cloze:
+    """Some sequences with a share of their words hidden; ``size``: of the vocabulary."""
     before, after, hiding = packed.marks
-    words = np.full((len(rows), longest), -1, np.int64)
-    for row, i in enumerate(rows):
-        start, length = starts[i], int(packed.lengths[i])
-        truth[row, 0], truth[row, length + 1] = before, after
-        truth[row, 1 : length + 1] = packed.ids[start : start + length]
-        words[row, 1 : length + 1] = packed.words[start : start + length]
+    places = [slice(packed.starts[i], packed.starts[i] + packed.lengths[i]) for i in rows]
+    truth, mask = padded([[before, *packed.ids[place], after] for place in places])
+    words, _ = padded([[0, *(packed.words[place] + 1), 0] for place in places])
     coin = rng.random((len(rows), 256)) < share
-    hidden = np.take_along_axis(coin, np.maximum(words, 0), 1) & (words >= 0)
+    coin[:, 0] = False  # what is no word
+    hidden = np.take_along_axis(coin, words, 1)
     dice = rng.random(truth.shape)
     shown = np.where(hidden & (dice < 0.85), hiding, truth)
     swapped = hidden & (dice >= 0.85) & (dice < 0.95)
     shown[swapped] = rng.integers(hiding + 1, size, int(swapped.sum()))
-    return truth, shown, hidden
+    return Cloze(ids=shown, mask=mask, hidden=hidden, truth=truth)
 
 
-class Pretraining:
-    """Network, optimiser and how far it is; all of it goes into a checkpoint."""
+class Guesser(nn.Module):
+    """A BERT with its head for masked words."""
 
-    def __init__(self, base: str | Path, course: Course) -> None:
-        torch.manual_seed(course.seed)
-        try:
-            self.model = BertForMaskedLM.from_pretrained(base, dtype=torch.float32)
-        except (OSError, ValueError) as error:
-            reason = " ".join(str(error).split())[:300]
-            raise ModelError(
-                f"{base} 不是能再预训练的编码器（Hugging Face 格式的 BERT）：{reason}"
-            ) from error
-        for name in ("hidden_dropout_prob", "attention_probs_dropout_prob"):
-            setattr(self.model.config, name, 0.0)
-        decayed = [p for p in self.model.parameters() if p.ndim > 1]
-        plain = [p for p in self.model.parameters() if p.ndim <= 1]
-        self.optimiser = torch.optim.AdamW(
-            [{"params": decayed, "weight_decay": course.weight_decay}, {"params": plain, "weight_decay": 0.0}],
-            lr=course.learning_rate, betas=(0.9, 0.98), eps=1e-6, fused=True,
-        )  # fmt: skip
-        self.course = course
-        self.turn = self.done = self.step = self.seen = 0
-        self.spent = 0.0
-        self.loss = 0.0
-        self.curve: list[tuple[float, float]] = []
-        """Millions of tokens read, smoothed loss in nats a hidden piece."""
+    def __init__(self, model: BertForMaskedLM) -> None:
+        super().__init__()
+        self.bert, self.cls = model.bert, model.cls
 
-    def learn(self, truth: Any, shown: Any, hidden: Any, progress: float) -> None:
-        """One step."""
-        factor = min(1.0, (progress + 0.002) / self.course.warmup) * max(0.02, 1 - progress)
-        for group in self.optimiser.param_groups:
-            group["lr"] = self.course.learning_rate * factor
-        true, seen, where = (torch.from_numpy(x) for x in (truth, shown, hidden))
-        with mixed(self.course.precision, true.device):
-            states = self.model.bert(input_ids=seen, attention_mask=(true != 0).long()).last_hidden_state
-            guessed = self.model.cls(states[where])
-        loss = functional.cross_entropy(guessed.float(), true[where])
-        loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
-        self.optimiser.step()
-        self.optimiser.zero_grad(set_to_none=True)
-        self.step, self.seen = self.step + 1, self.seen + int((true != 0).sum())
-        self.loss = loss.item() if not self.loss else 0.99 * self.loss + 0.01 * loss.item()
-
-    def save(self, work: Path) -> None:
-        """Write the checkpoint, whole or not at all."""
-        state = {
-            "model": self.model.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
-            "numbers": [self.turn, self.done, self.step, self.seen, self.spent, self.loss],
-            "curve": self.curve,
-        }
-        part = work / "checkpoint.part"
-        torch.save(state, part)
-        part.rename(work / "checkpoint.pt")
-
-    def resume(self, work: Path) -> bool:
-        """Go on from the checkpoint in ``work``, if there is one."""
-        path = work / "checkpoint.pt"
-        if not path.exists():
-            return False
-        state = torch.load(path, weights_only=True)
-        self.model.load_state_dict(state["model"])
-        self.optimiser.load_state_dict(state["optimiser"])
-        self.turn, self.done, self.step, self.seen, self.spent, self.loss = state["numbers"]
-        self.curve = [(a, b) for a, b in state["curve"]]
-        return True
+    def forward(self, ids: Tensor, mask: Tensor, hidden: Tensor) -> dict[str, Tensor]:
+        """Logits of the hidden pieces alone, for the vocabulary is large."""
+        states = self.bert(input_ids=ids, attention_mask=mask).last_hidden_state
+        return {"masked": self.cls(states[hidden])}
 
 
-def run(*, data: Path, base: str | Path, work: Path, course: Course, budget_min: float, say: Say) -> Path:
+def losses(out: dict[str, Tensor], batch: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Loss in nats a hidden piece; 0 where nothing is hidden."""
+    truth = batch["truth"][batch["hidden"]]
+    every = functional.cross_entropy(out["masked"], truth, reduction="sum")
+    return {"masked": every / max(1, len(truth))}
+
+
+def _bert(base: str | Path) -> BertForMaskedLM:
+    try:
+        config = AutoConfig.from_pretrained(base)
+        if config.model_type != "bert":  # of another kind no weight would be found, and all begin at random
+            raise ModelError(f"{base} 是 {config.model_type}，只有 BERT 能再预训练")
+        config.hidden_dropout_prob = config.attention_probs_dropout_prob = 0.0
+        return BertForMaskedLM.from_pretrained(base, config=config, dtype=torch.float32)
+    except (OSError, ValueError) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise ModelError(f"{base} 不是能再预训练的编码器（Hugging Face 格式的 BERT）：{reason}") from error
+
+
+def pretrain(
+    *, data: Path, base: str | Path, work: Path, course: Course, budget_min: float, say: Say
+) -> Path:
     """Pre-train ``base`` further for so many minutes in all; returns the folder of the new encoder.
 
     Killed at any point, the same call goes on. Raises ``InputError`` for missing corpora, ``ModelError`` for a base
     that is no BERT.
     """
     work.mkdir(parents=True, exist_ok=True)
-    torch.set_num_threads(course.threads)
     tokeniser = tokeniser_of(base)
     if tokeniser.size > _MOST_PIECES:
         raise ModelError(f"{base} 的词表有 {tokeniser.size} 个词片，再预训练最多 {_MOST_PIECES} 个")
+    torch.manual_seed(course.seed)  # of the head, where the base has none
+    model = _bert(base)
     packed = prepare(data, tokeniser, work, course, say)
     say(f"预训练语料：{len(packed.lengths)} 段，{packed.lengths.sum() / 1e6:.1f} 百万词片")
-    training = Pretraining(base, course)
-    if training.resume(work):
-        say(f"接着第 {training.step} 步")
-    _steps(training, packed, work, budget_min * 60, say)
-    training.save(work)
-    out = work / "model"
-    training.model.save_pretrained(out)
-    AutoTokenizer.from_pretrained(base).save_pretrained(out)
-    record = {
-        "course": asdict(course),
-        "steps": training.step,
-        "tokens": training.seen,
-        "minutes": round(training.spent / 60, 1),
-        "curve": training.curve,
-    }
-    (out / "pretraining.json").write_text(json.dumps(record, indent=1) + "\n", "utf-8")
-    return out
 
+    def clozes(number: int, _focused: bool) -> Steps[Cloze]:
+        rng = np.random.default_rng([course.seed, number])
+        groups = plan(packed.lengths + 2, course.tokens, rng, shares=packed.share, pool=POOL)
 
-def _steps(training: Pretraining, packed: Packed, work: Path, budget: float, say: Say) -> None:
-    starts, size = packed.starts, int(training.model.config.vocab_size)
-    began, before, saved, tokens = time.monotonic(), training.spent, time.monotonic(), training.seen
-    while training.spent < budget:
-        groups = plan(packed, training.course, training.course.seed * 1000 + training.turn)
-        while training.done < len(groups) and training.spent < budget:
-            batch = masked(
-                packed, starts, groups[training.done], training.course.masked, size,
-                training.course.seed * 1_000_003 + training.step,
-            )  # fmt: skip
-            training.done += 1
-            if batch[2].any():
-                training.learn(*batch, training.spent / budget)
-            now = time.monotonic()
-            training.spent = before + now - began
-            if training.step % SAY_EVERY == 0:
-                training.curve.append((round(training.seen / 1e6, 2), round(training.loss, 3)))
-                left = math.ceil((budget - training.spent) / 60)
-                speed = (training.seen - tokens) / (now - began)
-                say(
-                    f"{training.spent / budget:4.0%} 步 {training.step} · 掩词损失 {training.loss:.3f} · "
-                    f"{speed:.0f} 词片/秒 · 约剩 {left} 分钟"
-                )
-            if now - saved > SAVE_EVERY_S:
-                training.save(work)
-                saved = now
-        if training.done >= len(groups):
-            training.turn, training.done = training.turn + 1, 0
+        def made(at: int) -> Cloze:
+            own = np.random.default_rng([course.seed, number, at + 1])  # a last 0 would change nothing
+            return cloze(packed, groups[at], course.masked, model.config.vocab_size, own)
+
+        return Steps(made, range(len(groups)))
+
+    recipe = Recipe(
+        learning_rate=course.learning_rate,
+        head_rate=course.learning_rate,
+        weight_decay=course.weight_decay,
+        warmup=course.warmup,
+        passes=math.inf,
+        precision=course.precision,
+        seed=course.seed,
+        threads=course.threads,
+        losses={"masked": 1.0},
+    )
+    told = run(
+        clozes,
+        wanted=losses,
+        begin=lambda: Guesser(model),
+        work=work,
+        recipe=recipe,
+        budget_min=budget_min,
+        say=say,
+        feeds=("ids", "mask", "hidden"),
+    )
+    model.load_state_dict(load_file(work / "encoder.safetensors"))
+    record = {"course": asdict(course), "run": told}
+    return save_encoder(model, tokeniser=tokeniser, out=work / "model", record=record)

@@ -1,7 +1,9 @@
 """``yujing train``: corpora in, a model directory out. Every stage is kept in a work folder and not done twice.
 
-0 pre-training masked words on unlabelled posts, when asked (nlp.pretrain)  → work/pretrained/model
-  or distillation from a larger model, when asked (nlp.distil)              → work/distilled/model
+0 when asked, what comes before the labels, one after another:
+  masked words on unlabelled posts (nlp.pretrain)         → work/pretrained/model
+  imitation of a larger encoder on the same (nlp.imitate) → work/imitated/model
+  distillation from a larger model (nlp.distil)           → work/distilled/model
 1 split        what is trained on, tuned on and measured on (nlp.corpus)
 2 n-grams      the wide part (nlp.wide_fit)           → work/wide.safetensors, work/kinds.safetensors
 3 encoder      fine-tuning within a budget (nlp.learn) → work/encoder.safetensors, resumable at any point
@@ -76,20 +78,24 @@ def train(
     chosen: Mapping[str, Any],
     budget_min: float,
     pretrain_min: float = 0.0,
+    guide: str | Path | None = None,
+    guide_min: float = 0.0,
     teacher: Path | None = None,
     distil_min: float = 0.0,
     say: Say,
 ) -> str:
     """All stages; killed at any point, the same call goes on. Returns ``name@version`` of what is in ``out``.
 
-    ``base``: a Hugging Face folder or hub id. ``pretrain_min``: minutes of further pre-training before the labels.
-    ``teacher``: a model directory from which the base learns for ``distil_min`` minutes, before the labels too.
-    Raises ``InputError`` for missing or broken corpora and for an ``out`` where no model can be put, ``ModelError``
-    for a base that is no encoder, and ``ConfigError`` when the work folder belongs to other settings.
+    ``base``: a Hugging Face folder or hub id. Before the labels, ``pretrain_min``: minutes of further pre-training;
+    ``guide``: a larger encoder (folder or hub id) that the base imitates for ``guide_min`` minutes; ``teacher``: a
+    model directory from which it learns for ``distil_min`` minutes. Raises ``InputError`` for missing or broken
+    corpora and for an ``out`` where no model can be put, ``ModelError`` for a base that is no encoder, and
+    ``ConfigError`` when the work folder belongs to other settings.
     """
     out = destination(out, work)
     wait_without_spinning()
     from nlp.bases import from_pretrained, identity, tokeniser_of
+    from nlp.learn import Recipe, fit
 
     if pretrain_min and (Path(base) / bundles.MANIFEST).is_file():
         raise ModelError(
@@ -97,11 +103,16 @@ def train(
         )
     if teacher:
         bundles.open_bundle(teacher)
-    guessed = chosen["pretrain"]["sets"] if pretrain_min else ()
+    before = [
+        *(chosen["pretrain"]["sets"] if pretrain_min else ()),
+        *(chosen["imitate"]["sets"] if guide else ()),
+    ]
     run = {
-        "data": digests(data, (name.partition("/")[0] for name in guessed)),
+        "data": digests(data, (name.partition("/")[0] for name in before)),
         "base": identity(base),
         "pretrain_min": pretrain_min,
+        "guide": identity(guide) if guide else "",
+        "guide_min": guide_min if guide else 0.0,
         "teacher": bundles.named(teacher) if teacher else "",
         "distil_min": distil_min if teacher else 0.0,
         "budget_min": budget_min,
@@ -110,8 +121,16 @@ def train(
     # What is no base, or no good one, shall not be found out after the n-grams.
     tokeniser_of(base)
     from_pretrained(base)
+    if guide:
+        if run["guide"] == run["base"]:
+            raise ModelError(f"{guide} 就是要训练的编码器：--guide 要另一个（更大的）")
+        from nlp.imitate import Guide
+
+        Guide(guide)
     _claim(work, run)
     start = _pretrained(data, base, work, chosen, pretrain_min, say) if pretrain_min else base
+    if guide:
+        start = _imitated(data, guide, start, work, chosen, guide_min, say)
     say("读语料")
     parts = corpus.split(data, held_out=chosen["held_out"])
     if not any(example.set in corpus.LABELLED for example in parts.train):
@@ -121,19 +140,16 @@ def train(
     _wide(parts, work, chosen, say)
     if teacher:
         start = _distilled(data, parts, teacher, start, work, chosen, distil_min, say)
-    if not (work / "encoder.done").exists():
-        from nlp.learn import Recipe, fit
-
-        recipe = _settings_of(Recipe, chosen, "encoder")
-        fit(
-            parts.train,
-            begin=lambda: from_pretrained(start, dropout=recipe.dropout),
-            tokeniser=tokeniser_of(start),
-            work=work,
-            recipe=recipe,
-            budget_min=budget_min,
-            say=say,
-        )
+    recipe = _settings_of(Recipe, chosen, "encoder")
+    fit(
+        parts.train,
+        begin=lambda: from_pretrained(start, dropout=recipe.dropout),
+        tokeniser=tokeniser_of(start),
+        work=work,
+        recipe=recipe,
+        budget_min=budget_min,
+        say=say,
+    )
     return finish(base=start, out=out, work=work, run=run, parts=parts, say=say)
 
 
@@ -148,10 +164,34 @@ def _settings_of(kind: Callable[..., Kind], chosen: Mapping[str, Any], part: str
 def _pretrained(
     data: Path, base: str | Path, work: Path, chosen: Mapping[str, Any], minutes: float, say: Say
 ) -> Path:
-    from nlp.pretrain import Course, run
+    from nlp.pretrain import Course, pretrain
 
     course = _settings_of(Course, chosen, "pretrain")
-    return run(data=data, base=base, work=work / "pretrained", course=course, budget_min=minutes, say=say)
+    return pretrain(
+        data=data, base=base, work=work / "pretrained", course=course, budget_min=minutes, say=say
+    )
+
+
+def _imitated(
+    data: Path,
+    guide: str | Path,
+    base: str | Path,
+    work: Path,
+    chosen: Mapping[str, Any],
+    minutes: float,
+    say: Say,
+) -> Path:
+    from nlp.imitate import Practice, imitate
+
+    return imitate(
+        data=data,
+        guide=guide,
+        base=base,
+        work=work / "imitated",
+        practice=_settings_of(Practice, chosen, "imitate"),
+        budget_min=minutes,
+        say=say,
+    )
 
 
 def _distilled(

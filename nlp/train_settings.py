@@ -57,11 +57,12 @@ def _kinds(shipped: Mapping[str, Any]) -> dict[str, Any]:
     """Every key with the type of its value; those of a table are the shipped ones."""
     wait_without_spinning()
     from nlp.distil import Lessons
+    from nlp.imitate import Practice
     from nlp.learn import Recipe
     from nlp.pretrain import Course
 
     kinds: dict[str, Any] = {"held_out": float, "wide": _GRAMS, "kinds": _GRAMS}
-    for part, kind in (("encoder", Recipe), ("pretrain", Course), ("distil", Lessons)):
+    for part, kind in (("encoder", Recipe), ("pretrain", Course), ("imitate", Practice), ("distil", Lessons)):
         kinds[part] = {
             name: dict.fromkeys(shipped[part][name], float) if hint == dict[str, float] else hint
             for name, hint in get_type_hints(kind).items()
@@ -93,7 +94,7 @@ def _is_set(name: str) -> bool:
 
     What is read before the labels may come from any file, and one that is missing is named with the corpora.
     """
-    return name.startswith("pretrain.sets.") or (
+    return name.startswith(("pretrain.sets.", "imitate.sets.")) or (
         name.startswith("distil.variants.") and name.split(".", maxsplit=2)[2].partition("/")[0] in _SETS
     )
 

@@ -43,7 +43,7 @@ def command(
         from nlp.segment import Segmenter
 
         held_out, known = card.learnt(bundle)
-        # What only the pre-training read is not needed again.
+        # What was only read before the labels is not needed again.
         if any(known.get(name) != digest for name, digest in train.digests(data).items()):
             print("注意：语料与训练时的不同，留出部分可能含训练过的帖子", file=sys.stderr)
         parts = corpus.split(data, held_out=held_out)

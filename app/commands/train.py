@@ -15,7 +15,7 @@ from app.signing import signed
 from domain.errors import UsageError
 
 EXAMPLE = "例：yujing train --labels labels.jsonl 或 yujing train --rollback"
-ADAPT_MIN, WHOLE_MIN, DISTIL_MIN = 4.0, 45.0, 45.0
+ADAPT_MIN, WHOLE_MIN, GUIDE_MIN, DISTIL_MIN = 4.0, 45.0, 45.0, 45.0
 """Minutes of the encoder's training when none are given."""
 
 LABELS = "自己的标注：JSONL、CSV（label export 的格式），或 ledger（已导入的）；可多次给出"
@@ -33,6 +33,10 @@ SETTINGS = "从头训练：设置 YAML，默认随程序"
 Settings = Annotated[Path | None, typer.Option("--settings", help=SETTINGS, show_default=False)]
 PRETRAIN = "从头训练：先在无标注语料上再预训练几分钟"
 Pretrain = Annotated[float, typer.Option("--pretrain-min", min=0.0, help=PRETRAIN)]
+GUIDE = "从头训练：先模仿这个（更大的）编码器：Hugging Face 格式的目录、hub 名称或模型目录"
+Guide = Annotated[str | None, typer.Option("--guide", help=GUIDE, show_default=False)]
+IMITATE = f"从头训练：模仿 --guide 几分钟；默认 {GUIDE_MIN:.0f}"
+Imitate = Annotated[float | None, typer.Option("--guide-min", min=0.1, help=IMITATE, show_default=False)]
 TEACHER = "从头训练：先向这个（更大的）模型目录学，再学标注"
 Teacher = Annotated[Path | None, typer.Option("--teacher", help=TEACHER, show_default=False)]
 DISTIL = f"从头训练：向 --teacher 学几分钟；默认 {DISTIL_MIN:.0f}"
@@ -54,6 +58,8 @@ def command(
     settings: Settings = None,
     budget_min: Budget = None,
     pretrain_min: Pretrain = 0.0,
+    guide: Guide = None,
+    guide_min: Imitate = None,
     teacher: Teacher = None,
     distil_min: Distil = None,
 ) -> None:
@@ -69,13 +75,19 @@ def command(
         "--work": work,
         "--settings": settings,
         "--pretrain-min": pretrain_min,
+        "--guide": guide,
+        "--guide-min": guide_min,
         "--teacher": teacher,
         "--distil-min": distil_min,
     }.items():
         if value and not any(whole):
             raise UsageError(f"{option} 只用于从头训练（--data DIR --out DIR）")
-    if distil_min and not teacher:
-        raise UsageError("--distil-min 要与 --teacher 一起用")
+    for alone, option, source in (
+        (guide_min and not guide, "--guide-min", "--guide"),
+        (distil_min and not teacher, "--distil-min", "--teacher"),
+    ):
+        if alone:
+            raise UsageError(f"{option} 要与 {source} 一起用")
     if by and any(whole):
         raise UsageError("--by 不用于从头训练：没有换掉在用的模型")
     if budget_min and (rollback or rejudge):
@@ -94,6 +106,8 @@ def command(
             chosen=train_settings.read(settings),
             budget_min=budget_min or WHOLE_MIN,
             pretrain_min=pretrain_min,
+            guide=guide,
+            guide_min=guide_min or GUIDE_MIN,
             teacher=teacher,
             distil_min=distil_min or DISTIL_MIN,
             say=_say,

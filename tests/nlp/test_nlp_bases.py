@@ -17,13 +17,14 @@ import transformers
 from tokenizers import BertWordPieceTokenizer, ByteLevelBPETokenizer
 
 from domain.errors import ModelError
-from nlp.bases import FAMILIES, from_pretrained, identity, save_pretrained, tokeniser_of
+from nlp.bases import FAMILIES, from_pretrained, identity, save_encoder, save_pretrained, tokeniser_of
 from nlp.batches import pad, windows
 from nlp.bundle import shipped
 from nlp.corpus import Example, only
 from nlp.encoder import Encoder
 from nlp.export import export, restore
 from nlp.model import Judge
+from nlp.tokens import Tokeniser
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 
@@ -133,6 +134,13 @@ def test_a_checkpoint_is_read_exported_and_trained_on(checkpoint: Path, tmp_path
         np.testing.assert_allclose(np.concatenate(got.entity), wanted["entity"], atol=0.05)
     again = judged(restore(out), cut)
     np.testing.assert_allclose(again["topics"], together["topics"], atol=0.05)
+
+
+def test_what_is_saved_cuts_texts_as_its_base_does(checkpoint: Path, tmp_path: Path) -> None:
+    lower, encoder = tokeniser_of(checkpoint).json, from_pretrained(checkpoint).bert
+    for own in (lower, lower.replace('"lowercase":true', '"lowercase":false')):
+        saved = save_encoder(encoder, tokeniser=Tokeniser(own), out=tmp_path / "saved", record={})
+        assert tokeniser_of(saved).json == own
 
 
 def test_another_architecture_is_refused(tmp_path: Path) -> None:

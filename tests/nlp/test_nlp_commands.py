@@ -141,7 +141,10 @@ def test_train_names_what_is_missing(tmp_path: Path) -> None:
         (["--rollback", "--budget-min", "5"], "--budget-min"),
         (["--rejudge", "--budget-min", "5"], "--budget-min"),
         (["--labels", "ledger", "--distil-min", "5"], "--distil-min"),
+        (["--labels", "ledger", "--guide", "d"], "--guide"),
+        (["--labels", "ledger", "--guide-min", "5"], "--guide-min"),
         (["--data", "d", "--out", "o", "--distil-min", "5"], "--teacher"),
+        (["--data", "d", "--out", "o", "--guide-min", "5"], "--guide"),
         (["--data", "d", "--out", "o", "--by", "me"], "--by"),
     ],
 )

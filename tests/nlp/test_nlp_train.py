@@ -227,7 +227,8 @@ def test_labels_by_hash_that_cannot_be_used_are_named(
 
 
 def test_settings_are_checked(tmp_path: Path) -> None:
-    assert set(train_settings.read()) == {"held_out", "encoder", "wide", "kinds", "pretrain", "distil"}
+    parts = {"encoder", "wide", "kinds", "pretrain", "imitate", "distil"}
+    assert set(train_settings.read()) == {"held_out", *parts}
     assert train_settings.read()["held_out"] == corpus.HELD_OUT, "what a team replays is parted the same way"
     bad = tmp_path / "t.yaml"
     for text in ("held_out: 1", "encoder: 3", "[", "- 1", "more: 1"):
@@ -247,13 +248,14 @@ def test_settings_are_merged_at_every_depth_and_numbers_may_be_written_as_people
     own = tmp_path / "t.yaml"
     own.write_text(
         "encoder: {learning_rate: 3e-5, accumulate: 4, shares: {authored_posts: 2}}\n"
-        "pretrain: {sets: {unlabelled/ours: 1e0}}\nwide: {features: 9e3}\n",
+        "pretrain: {sets: {unlabelled/ours: 1e0}}\nimitate: {sets: {ours: 2}}\nwide: {features: 9e3}\n",
         "utf-8",
     )
     shipped, chosen = train_settings.read(), train_settings.read(own)
     assert chosen["encoder"]["learning_rate"] == 3e-5 and chosen["encoder"]["accumulate"] == 4
     assert chosen["encoder"]["shares"] == {**shipped["encoder"]["shares"], "authored_posts": 2}
     assert chosen["pretrain"]["sets"] == {**shipped["pretrain"]["sets"], "unlabelled/ours": 1.0}
+    assert chosen["imitate"]["sets"] == {**shipped["imitate"]["sets"], "ours": 2.0}
     assert chosen["wide"]["features"] == 9_000 and type(chosen["wide"]["features"]) is int
 
 
@@ -275,6 +277,7 @@ def test_settings_are_merged_at_every_depth_and_numbers_may_be_written_as_people
         ("wide: {feature: 3}", "wide.feature"),
         ("kinds: {strength: [1]}", "kinds.strength"),
         ("pretrain: {mask: 0.2}", "pretrain.mask"),
+        ("imitate: {masked: 0.2}", "imitate.masked"),
         ("distil: {variants: {unlabeled/weibo: 1}}", "distil.variants.unlabeled/weibo"),
         ("distil: {1: 2}", "distil.1"),
         ("held_out: 0", "held_out"),
@@ -324,6 +327,56 @@ def test_a_base_or_teacher_that_cannot_be_read_is_refused_before_anything_begins
             data=data, base=bundle.shipped(), out=tmp_path / "o", work=tmp_path / "w",
             chosen=small(train_settings.read()), budget_min=1, pretrain_min=1, say=print,
         )  # fmt: skip
+
+
+def test_a_guide_that_is_none_is_refused_before_anything_begins(
+    data: Path, base: Path, tmp_path: Path
+) -> None:
+    short = tmp_path / "short"
+    shutil.copytree(base, short)
+    guided(short, max_position_embeddings=99)
+    for guide, why in ((tmp_path / "none", "none 的词表"), (base, "--guide 要另一个"), (short, "一次读不了")):
+        with pytest.raises(ModelError, match=why):
+            train.train(
+                data=data, base=base, guide=guide, guide_min=1, out=tmp_path / "o", work=tmp_path / "w",
+                chosen=small(train_settings.read()), budget_min=1, say=print,
+            )  # fmt: skip
+        assert not (tmp_path / "w").exists()
+
+
+def guided(folder: Path, **settings: int) -> None:
+    """Put another encoder in the place of a tiny base's."""
+    from transformers import AutoConfig, AutoModel
+
+    config = AutoConfig.from_pretrained(folder)
+    config.update(settings)
+    AutoModel.from_config(config).save_pretrained(folder)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_what_the_labels_are_learnt_by_has_imitated_the_guide(data: Path, base: Path, tmp_path: Path) -> None:
+    class Enough(Exception):
+        pass
+
+    def until_the_corpora(line: str) -> None:
+        if line == "读语料":
+            raise Enough
+
+    guide = tmp_path / "guide"
+    shutil.copytree(base, guide)
+    guided(guide, hidden_size=48)
+    chosen = small(train_settings.read())
+    chosen["imitate"] |= {"sets": {"authored_posts": 1.0}, "threads": 1}
+    with pytest.raises(Enough):
+        train.train(
+            data=data, base=base, guide=guide, guide_min=0.05, out=tmp_path / "o", work=tmp_path / "w",
+            chosen=chosen, budget_min=1, say=until_the_corpora,
+        )  # fmt: skip
+    claimed = json.loads((tmp_path / "w" / "run.json").read_text("utf-8"))
+    assert (claimed["guide"], claimed["guide_min"]) == (corpus.digest(guide / "model.safetensors"), 0.05)
+    made = json.loads((tmp_path / "w" / "imitated" / "model" / "pretraining.json").read_text("utf-8"))
+    assert made["practice"]["sets"] == {"authored_posts": 1.0} and made["run"]["minutes"] <= 0.2
 
 
 def test_a_folder_of_somebody_else_is_no_work_folder(tmp_path: Path) -> None:
@@ -418,21 +471,19 @@ def test_the_card_names_the_real_base_and_all_that_came_before_the_labels(data: 
     read_too = train.digests(data, ["customer_service_pairs"])
     assert set(read_too) - set(train.digests(data)) == {"customer_service_pairs.jsonl"}
     run = {
-        "data": read_too, "base": "0" * 64, "pretrain_min": 60.0, "teacher": "big@1", "distil_min": 90.0,
-        "budget_min": 45.0, "settings": {"held_out": 0.2},
+        "data": read_too, "base": "0" * 64, "pretrain_min": 60.0, "guide": "1" * 64, "guide_min": 30.0,
+        "teacher": "big@1", "distil_min": 90.0, "budget_min": 45.0, "settings": {"held_out": 0.2},
     }  # fmt: skip
     parts = corpus.Split(train=[], tune=[], test=[])
     made = card.describe(run=run, parts=parts, fitting={}, scores={})
-    assert (made["base_sha256"], made["teacher"]) == ("0" * 64, "big@1")
-    assert [made[f"{name}_minutes"] for name in ("further_pretraining", "distillation", "budget")] == [
-        60,
-        90,
-        45,
-    ]
+    assert (made["base_sha256"], made["guide"], made["teacher"]) == ("0" * 64, "1" * 64, "big@1")
+    minutes = ("further_pretraining", "imitation", "distillation", "budget")
+    assert [made[f"{name}_minutes"] for name in minutes] == [60, 30, 90, 45]
     told = card.markdown(made, {"yujing": {}})
     assert f"sha256 `{'0' * 64}`; before the labels it guessed masked words for 60 minutes and then" in told
+    assert f"imitated the larger encoder sha256 `{'1' * 64}` for 30 minutes and then" in told
     assert "the larger model `big@1` for at most 90 minutes" in told and "customer_service_pairs" in told
-    plain = run | {"base": "hub/name", "pretrain_min": 0.0, "teacher": "", "distil_min": 0.0}
+    plain = run | {"base": "hub/name", "pretrain_min": 0.0, "guide": "", "guide_min": 0.0, "teacher": ""}
     told = card.markdown(card.describe(run=plain, parts=parts, fitting={}, scores={}), {"yujing": {}})
     assert "base encoder: `hub/name`, as the hub gave it\n" in told
 
