@@ -94,8 +94,89 @@ def train(
     """
     out = destination(out, work)
     wait_without_spinning()
-    from nlp.bases import from_pretrained, identity, tokeniser_of
+    from nlp.bases import from_pretrained, tokeniser_of
     from nlp.learn import Recipe, fit
+
+    run = _examined(
+        data=data,
+        base=base,
+        chosen=chosen,
+        budget_min=budget_min,
+        pretrain_min=pretrain_min,
+        guide=guide,
+        guide_min=guide_min,
+        teacher=teacher,
+        distil_min=distil_min,
+    )
+    _claim(work, run)
+    start = base
+    if pretrain_min:
+        from nlp.pretrain import Course, pretrain
+
+        course = _settings_of(Course, chosen, "pretrain")
+        start = pretrain(
+            data=data, base=start, work=work / "pretrained", course=course, budget_min=pretrain_min, say=say
+        )
+    if guide:
+        from nlp.imitate import Practice, imitate
+
+        start = imitate(
+            data=data,
+            guide=guide,
+            base=start,
+            work=work / "imitated",
+            practice=_settings_of(Practice, chosen, "imitate"),
+            budget_min=guide_min,
+            say=say,
+        )
+    say("读语料")
+    parts = corpus.split(data, held_out=chosen["held_out"])
+    if not any(example.set in corpus.LABELLED for example in parts.train):
+        raise InputError(f"{data} 里没有可训练的标注帖：标注文件是空的，或全部落在留出部分")
+    if not parts.tune or not parts.test:
+        raise InputError(f"{data} 里没有留出来校准和评测的帖子：语料太少，或设置里的 held_out 太小")
+    _wide(parts, work, chosen, say)
+    if teacher:
+        from nlp.distil import Lessons, distil
+
+        start = distil(
+            data=data,
+            parts=parts,
+            teacher=teacher,
+            base=start,
+            work=work / "distilled",
+            lessons=_settings_of(Lessons, chosen, "distil"),
+            budget_min=distil_min,
+            say=say,
+        )
+    recipe = _settings_of(Recipe, chosen, "encoder")
+    fit(
+        parts.train,
+        begin=lambda: from_pretrained(start, dropout=recipe.dropout),
+        tokeniser=tokeniser_of(start),
+        work=work,
+        recipe=recipe,
+        budget_min=budget_min,
+        say=say,
+    )
+    return finish(base=start, out=out, work=work, run=run, parts=parts, say=say)
+
+
+def _examined(
+    *,
+    data: Path,
+    base: str | Path,
+    chosen: Mapping[str, Any],
+    budget_min: float,
+    pretrain_min: float,
+    guide: str | Path | None,
+    guide_min: float,
+    teacher: Path | None,
+    distil_min: float,
+) -> dict[str, Any]:
+    """What a run is made of, as its work folder is claimed for it. Raises what ``train`` raises for what is no good:
+    it shall not be found out after the n-grams."""
+    from nlp.bases import from_pretrained, identity, tokeniser_of
 
     if pretrain_min and (Path(base) / bundles.MANIFEST).is_file():
         raise ModelError(
@@ -118,7 +199,6 @@ def train(
         "budget_min": budget_min,
         "settings": dict(chosen),
     }
-    # What is no base, or no good one, shall not be found out after the n-grams.
     tokeniser_of(base)
     from_pretrained(base)
     if guide:
@@ -127,30 +207,7 @@ def train(
         from nlp.imitate import Guide
 
         Guide(guide)
-    _claim(work, run)
-    start = _pretrained(data, base, work, chosen, pretrain_min, say) if pretrain_min else base
-    if guide:
-        start = _imitated(data, guide, start, work, chosen, guide_min, say)
-    say("读语料")
-    parts = corpus.split(data, held_out=chosen["held_out"])
-    if not any(example.set in corpus.LABELLED for example in parts.train):
-        raise InputError(f"{data} 里没有可训练的标注帖：标注文件是空的，或全部落在留出部分")
-    if not parts.tune or not parts.test:
-        raise InputError(f"{data} 里没有留出来校准和评测的帖子：语料太少，或设置里的 held_out 太小")
-    _wide(parts, work, chosen, say)
-    if teacher:
-        start = _distilled(data, parts, teacher, start, work, chosen, distil_min, say)
-    recipe = _settings_of(Recipe, chosen, "encoder")
-    fit(
-        parts.train,
-        begin=lambda: from_pretrained(start, dropout=recipe.dropout),
-        tokeniser=tokeniser_of(start),
-        work=work,
-        recipe=recipe,
-        budget_min=budget_min,
-        say=say,
-    )
-    return finish(base=start, out=out, work=work, run=run, parts=parts, say=say)
+    return run
 
 
 def _settings_of(kind: Callable[..., Kind], chosen: Mapping[str, Any], part: str) -> Kind:
@@ -159,63 +216,6 @@ def _settings_of(kind: Callable[..., Kind], chosen: Mapping[str, Any], part: str
         return kind(**chosen[part])
     except TypeError as error:
         raise ConfigError(f"训练设置的 {part} 部分不对：{error}") from error
-
-
-def _pretrained(
-    data: Path, base: str | Path, work: Path, chosen: Mapping[str, Any], minutes: float, say: Say
-) -> Path:
-    from nlp.pretrain import Course, pretrain
-
-    course = _settings_of(Course, chosen, "pretrain")
-    return pretrain(
-        data=data, base=base, work=work / "pretrained", course=course, budget_min=minutes, say=say
-    )
-
-
-def _imitated(
-    data: Path,
-    guide: str | Path,
-    base: str | Path,
-    work: Path,
-    chosen: Mapping[str, Any],
-    minutes: float,
-    say: Say,
-) -> Path:
-    from nlp.imitate import Practice, imitate
-
-    return imitate(
-        data=data,
-        guide=guide,
-        base=base,
-        work=work / "imitated",
-        practice=_settings_of(Practice, chosen, "imitate"),
-        budget_min=minutes,
-        say=say,
-    )
-
-
-def _distilled(
-    data: Path,
-    parts: corpus.Split,
-    teacher: Path,
-    base: str | Path,
-    work: Path,
-    chosen: Mapping[str, Any],
-    minutes: float,
-    say: Say,
-) -> Path:
-    from nlp.distil import Lessons, distil
-
-    return distil(
-        data=data,
-        parts=parts,
-        teacher=teacher,
-        base=base,
-        work=work / "distilled",
-        lessons=_settings_of(Lessons, chosen, "distil"),
-        budget_min=minutes,
-        say=say,
-    )
 
 
 def _claim(work: Path, run: dict[str, Any]) -> None:
