@@ -24,7 +24,7 @@ from transformers import AutoConfig, BertForMaskedLM
 
 from domain.errors import InputError, ModelError
 from nlp import corpus
-from nlp.bases import save_encoder, tokeniser_of
+from nlp.bases import RECORD, save_encoder, tokeniser_of
 from nlp.batches import Steps, padded, plan
 from nlp.clean import clip, joined
 from nlp.learn import Recipe, run
@@ -202,9 +202,12 @@ def pretrain(
 ) -> Path:
     """Pre-train ``base`` further for so many minutes in all; returns the folder of the new encoder.
 
-    Killed at any point, the same call goes on. Raises ``InputError`` for missing corpora, ``ModelError`` for a base
-    that is no BERT.
+    Killed at any point, the same call goes on; once made, the folder is returned as it is. Raises ``InputError`` for
+    missing corpora, ``ModelError`` for a base that is no BERT.
     """
+    finished = work / "model"
+    if (finished / RECORD).is_file():
+        return finished
     work.mkdir(parents=True, exist_ok=True)
     tokeniser = tokeniser_of(base)
     if tokeniser.size > _MOST_PIECES:
@@ -247,4 +250,4 @@ def pretrain(
     )
     model.load_state_dict(load_file(work / "encoder.safetensors"))
     record = {"course": asdict(course), "run": told}
-    return save_encoder(model, tokeniser=tokeniser, out=work / "model", record=record)
+    return save_encoder(model, tokeniser=tokeniser, out=finished, record=record)

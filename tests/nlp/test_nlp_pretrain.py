@@ -179,4 +179,6 @@ def test_a_killed_pre_training_goes_on_and_leaves_a_base(
     assert set(kept) == set(averaged), "the head for masked words is kept"
     assert all(torch.allclose(kept[name], averaged[name], atol=2e-3) for name in averaged), "half precision"
     wanted = (made / "model.safetensors").read_bytes()
+    said = len(told)
     assert again(told.append) == made and (made / "model.safetensors").read_bytes() == wanted
+    assert len(told) == said, "what is done reads nothing again"
