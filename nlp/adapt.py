@@ -107,10 +107,8 @@ def own_parts(own: Sequence[Example], replay: Split, share: float) -> tuple[list
     train: list[Example] = []
     test: list[Example] = []
     for example, root, mark in zip(own, roots, corpus.marks(own, roots), strict=True):
-        # The smallest of many digests is small: hashed again, copies are held out as often as single texts.
-        again = corpus.text_hash(mark) if mark else ""
         if root not in taken:
-            (test if corpus.place(again) < share else train).append(example)
+            (test if corpus.place(mark) < share else train).append(example)
     return train, test
 
 

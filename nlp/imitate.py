@@ -25,6 +25,7 @@ from nlp.bases import RECORD, from_pretrained, identity, save_encoder, tokeniser
 from nlp.batches import Steps, padded, plan
 from nlp.learn import Recipe, run
 from nlp.precision import device, mixed
+from nlp.processor import quicken
 from nlp.pretrain import texts
 from nlp.tokens import Pieces, token_span
 
@@ -137,6 +138,8 @@ class Guide:
         self.tokeniser = tokeniser_of(source)
         self._device = device()
         self._model = from_pretrained(source).bert.to(self._device).eval()
+        if self._device.type == "cpu":
+            quicken(self._model, self._model, "auto")
         config = self._model.config
         before = config.pad_token_id + 1 if config.model_type == "roberta" else 0  # places that it never uses
         if config.max_position_embeddings < before + MOST_PIECES + 2:

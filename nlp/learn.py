@@ -24,6 +24,7 @@ from nlp.batches import Batch, one_pass
 from nlp.corpus import LABELLED, Example
 from nlp.labels import TOPICS
 from nlp.precision import device, mixed
+from nlp.processor import quicken
 from nlp.tokens import Tokeniser
 
 SAVE_EVERY_S = 90
@@ -148,6 +149,8 @@ class Fitting:
         self._wanted, self._feeds = wanted, feeds
         self.device = device()
         self.network = begin().to(self.device)
+        if self.device.type == "cpu":
+            quicken(self.network, self.network.bert, recipe.precision)
         self.mean = {k: v.detach().clone() for k, v in self.network.state_dict().items()}
         self.optimiser = torch.optim.AdamW(self._groups(), betas=(0.9, 0.98), eps=1e-6, fused=True)
         self.step = self.turn = self.done = 0
