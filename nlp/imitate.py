@@ -25,8 +25,8 @@ from nlp.bases import RECORD, from_pretrained, identity, save_encoder, tokeniser
 from nlp.batches import Steps, padded, plan
 from nlp.learn import Recipe, run
 from nlp.precision import device, mixed
-from nlp.processor import quicken
 from nlp.pretrain import texts
+from nlp.processor import quicken
 from nlp.tokens import Pieces, token_span
 
 Say = Callable[[str], None]

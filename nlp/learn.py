@@ -8,10 +8,12 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -29,6 +31,7 @@ from nlp.tokens import Tokeniser
 
 SAVE_EVERY_S = 90
 SAY_EVERY = 25
+Item = TypeVar("Item")
 Losses = Callable[[dict[str, Tensor], dict[str, Tensor]], dict[str, Tensor]]
 """Logits and the batch to the loss of each task."""
 AVERAGE_EVERY = 4
@@ -149,8 +152,6 @@ class Fitting:
         self._wanted, self._feeds = wanted, feeds
         self.device = device()
         self.network = begin().to(self.device)
-        if self.device.type == "cpu":
-            quicken(self.network, self.network.bert, recipe.precision)
         self.mean = {k: v.detach().clone() for k, v in self.network.state_dict().items()}
         self.optimiser = torch.optim.AdamW(self._groups(), betas=(0.9, 0.98), eps=1e-6, fused=True)
         self.step = self.turn = self.done = 0
@@ -240,6 +241,16 @@ class Fitting:
         return True
 
 
+def ahead(items: Iterable[Item]) -> Generator[Item]:
+    """The items, the next one being made, in a thread of its own, while the one before is worked on."""
+    source, end = iter(items), object()
+    with ThreadPoolExecutor(1, "batches") as maker:
+        coming = maker.submit(next, source, end)
+        while (item := coming.result()) is not end:
+            coming = maker.submit(next, source, end)
+            yield item
+
+
 class Course:
     """One run of the training: reads passes, saves, tells how far it is."""
 
@@ -266,12 +277,14 @@ class Course:
     def read(self, batches: Sequence[Arrays], *, focused: bool) -> None:
         """One pass, from where the checkpoint left it; ends early with the budget and when the focus begins."""
         together = self._recipe.accumulate
-        for number in range(self.fitting.done, len(batches), together):
-            if self.look(number / len(batches)) != focused:
-                break
-            self._step(batches[number : number + together])
-            if self.over:
-                return
+        numbers = range(self.fitting.done, len(batches), together)
+        with closing(ahead(batches[number : number + together] for number in numbers)) as made:
+            for number, some in zip(numbers, made, strict=True):
+                if self.look(number / len(batches)) != focused:
+                    break
+                self._step(some)
+                if self.over:
+                    return
         self.fitting.turn, self.fitting.done = self.fitting.turn + 1, 0
 
     def _step(self, batches: Sequence[Arrays]) -> None:
@@ -358,7 +371,14 @@ def run(
         told = json.loads(done.read_text("utf-8"))
         return told
     torch.set_num_threads(recipe.threads)
-    fitting = Fitting(begin, recipe, wanted, feeds)
+
+    def quick() -> nn.Module:
+        network = begin()
+        if device().type == "cpu":
+            quicken(network, network.bert, recipe.precision)
+        return network
+
+    fitting = Fitting(quick, recipe, wanted, feeds)
     if fitting.resume(work):
         say(f"接着第 {fitting.step} 步训练(已用 {fitting.spent / 60:.1f} 分钟)")
     course = Course(fitting, work=work, recipe=recipe, budget=budget_min * 60, say=say)

@@ -21,7 +21,7 @@ class Dropout(nn.Dropout):
     Seeds come from PyTorch's generator, which a checkpoint holds. The rate is rounded to a 256th.
     """
 
-    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - the name that PyTorch gives it
+    def forward(self, input: Tensor) -> Tensor:
         below = round(self.p * 256)
         if not self.training or not below:
             return input
