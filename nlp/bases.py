@@ -85,10 +85,10 @@ def _is_model(base: str | Path) -> bool:
 
 def save_pretrained(judge: Judge, *, tokeniser: Tokeniser, out: Path, record: dict[str, Any]) -> Path:
     """Encoder, heads and tokeniser as a folder for ``from_pretrained`` (``save_encoder``)."""
-    save_encoder(judge.bert, tokeniser=tokeniser, out=out, record=record)
     halves = {name: tensor.to(torch.float16).contiguous() for name, tensor in _heads(judge).items()}
+    out.mkdir(parents=True, exist_ok=True)
     save_file(halves, out / HEADS)
-    return out
+    return save_encoder(judge.bert, tokeniser=tokeniser, out=out, record=record)
 
 
 def save_encoder(

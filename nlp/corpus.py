@@ -400,16 +400,17 @@ def digest(path: Path) -> str:
 def renamed(example: Example, names: Sequence[str], rng: np.random.Generator) -> Example:
     """The same example about other companies: each entity gets a random other name, everywhere in the text.
 
-    It teaches that what is said decides, not who it is said about.
+    It teaches that what is said decides, not who it is said about. A name that stands only within a longer one
+    becomes what that becomes.
     """
     text = example.text
-    changed = []
     order = sorted(range(len(example.entities)), key=lambda i: -len(example.entities[i][0]))
     new: dict[int, str] = {}
     for place, i in enumerate(order):
         name = example.entities[i][0]
         if len(name) < 2 or name not in text:
-            new[i] = name
+            around = (new[j] for j in order[:place] if len(name) > 1 and name in example.entities[j][0])
+            new[i] = next(around, name)
             continue
         new[i] = names[int(rng.integers(len(names)))]
         text = text.replace(name, chr(0xE000 + place))

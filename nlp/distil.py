@@ -28,7 +28,7 @@ from torch.nn import functional
 
 from domain.errors import InputError
 from nlp import corpus
-from nlp.bases import from_pretrained, save_pretrained, tokeniser_of
+from nlp.bases import RECORD, from_pretrained, save_pretrained, tokeniser_of
 from nlp.batches import MOST_NAMES, pad, plan
 from nlp.bundle import Bundle, open_bundle
 from nlp.clean import clip, joined
@@ -294,9 +294,12 @@ def distil(
 ) -> Path:
     """Teach ``base`` what the model directory ``teacher`` thinks; returns the folder of the new base.
 
-    Killed at any point, the same call goes on; the minutes are those of the second stage. Raises ``InputError`` for
-    missing corpora, ``ModelError`` for a teacher or a base that is none.
+    Killed at any point, the same call goes on; once made, the folder is returned as it is. The minutes are those of
+    the second stage. Raises ``InputError`` for missing corpora, ``ModelError`` for a teacher or a base that is none.
     """
+    made = work / "model"
+    if (made / RECORD).is_file():
+        return made
     work.mkdir(parents=True, exist_ok=True)
     shards = prepare(data, parts, teacher, work, lessons, say)
     tokeniser = tokeniser_of(base)
@@ -328,4 +331,4 @@ def distil(
     judge = from_pretrained(base)
     judge.load_state_dict(load_file(work / "encoder.safetensors"))
     record = {"lessons": asdict(lessons), "run": told}
-    return save_pretrained(judge, tokeniser=tokeniser, out=work / "model", record=record)
+    return save_pretrained(judge, tokeniser=tokeniser, out=made, record=record)

@@ -152,3 +152,5 @@ def test_a_killed_distillation_goes_on_and_leaves_a_base_with_its_heads(
     kept, trained = from_pretrained(out).state_dict(), load_file(tmp_path / "w" / "encoder.safetensors")
     assert set(kept) == set(trained)
     assert all(torch.allclose(kept[name], trained[name], atol=2e-3) for name in trained), "half precision"
+    said = len(told)
+    assert run(stop) == out and len(told) == said, "what is done reads nothing again"

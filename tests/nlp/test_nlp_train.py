@@ -167,6 +167,16 @@ def test_renaming_changes_who_and_nothing_else() -> None:
     assert changed.text == f"{names[0]}跑路了,{names[1]}在{names[2]}之后"
 
 
+def test_a_name_that_stands_only_within_another_goes_with_it() -> None:
+    names = (("金领贷", only("negative")), ("北京金领贷", only("negative")), ("云桥", NOT_NEGATIVE))
+    example = Example(set="authored_posts", key="1", text="北京金领贷跑路了", entities=names)
+    changed = renamed(example, ["新甲"], np.random.default_rng(1))
+    assert changed.text == "新甲跑路了"
+    assert [name for name, _ in changed.entities] == ["新甲", "新甲", "云桥"], (
+        "who was never there keeps the name"
+    )
+
+
 def test_a_broken_corpus_is_named_with_its_row(tmp_path: Path) -> None:
     (tmp_path / "authored_posts.jsonl").write_text('{"id": "1"', "utf-8")
     with pytest.raises(InputError, match=r"authored_posts.jsonl 第 1 行"):
