@@ -24,6 +24,7 @@ from nlp.corpus import Example, only
 from nlp.encoder import Encoder
 from nlp.export import export, restore
 from nlp.model import Judge
+from nlp.processor import quicken
 from nlp.tokens import Tokeniser
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
@@ -105,6 +106,23 @@ def checkpoint(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     torch.manual_seed(3)
     MAKERS[request.param](tmp_path).save_pretrained(tmp_path)
     return tmp_path
+
+
+def test_each_is_quick_to_train_and_says_what_it_said(checkpoint: Path) -> None:
+    judge = from_pretrained(checkpoint).eval()
+    ids = torch.randint(5, 60, (3, 20))
+    with torch.inference_mode():
+        wanted = judge.bert(input_ids=ids).last_hidden_state
+        quicken(judge, judge.bert, "bf16")
+        assert torch.allclose(judge.bert(input_ids=ids).last_hidden_state, wanted, atol=1e-5)
+        with torch.autocast("cpu", torch.bfloat16):
+            halved = judge.bert(input_ids=ids, output_hidden_states=True)
+    assert {states.dtype for states in halved.hidden_states} == {torch.bfloat16}
+    assert halved.last_hidden_state.dtype == torch.float32
+    assert torch.allclose(halved.last_hidden_state, wanted, atol=0.15)
+    assert not any(
+        part.p for layer in judge.bert.modules() if hasattr(layer, "query") for part in [layer.dropout]
+    )
 
 
 def judged(judge: Judge, cut: list[Any]) -> dict[str, np.ndarray[Any, Any]]:
