@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -30,6 +29,7 @@ from nlp.corpus import Example, Split
 from nlp.fusion import Fusion
 from nlp.runtime import Runtime
 from nlp.team_labels import SET
+from nlp.train_settings import before_torch
 
 Say = Callable[[str], None]
 SETS = ("authored_posts", "written_posts")
@@ -199,8 +199,7 @@ def _train(
 ) -> None:
     if (work / "encoder.done").exists():
         return
-    os.environ.setdefault("GOMP_SPINCOUNT", "0")
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    before_torch()
     from nlp.export import restore
     from nlp.learn import Recipe, fit
 

@@ -15,6 +15,8 @@ from nlp.tokens import WINDOW, Pieces, Tokeniser, Window, mentions, window
 
 MOST_NAMES = 24
 """Names of one post that are trained on."""
+STRIDE = 8
+"""Lengths are rounded up to a multiple of it: for every new shape PyTorch builds its kernels anew on a processor."""
 Step = TypeVar("Step")
 _EXACT = sorted({TOPICS.index(topic) for topic in EVENT_TOPICS.values()})
 
@@ -62,9 +64,14 @@ class Steps(Sequence[Step]):
         return self._make(self._items[at])
 
 
+def rounded(length: int) -> int:
+    """The length up to which a row of such a length is padded."""
+    return -(-length // STRIDE) * STRIDE
+
+
 def padded(rows: Sequence[Sequence[int]]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Rows of ids and their mask; what is masked has id 0, whatever that is in the vocabulary."""
-    ids, mask = np.zeros((2, len(rows), max(map(len, rows))), np.int64)
+    ids, mask = np.zeros((2, len(rows), rounded(max(map(len, rows)))), np.int64)
     for i, row in enumerate(rows):
         ids[i, : len(row)] = row
         mask[i, : len(row)] = 1
@@ -132,7 +139,7 @@ def plan(
     for start in range(0, len(order), pool):
         current: list[int] = []
         for i in sorted(order[start : start + pool], key=lambda i: lengths[i]):
-            if current and (len(current) + 1) * lengths[i] > tokens:
+            if current and (len(current) + 1) * rounded(int(lengths[i])) > tokens:
                 groups.append(current)
                 current = []
             current.append(int(i))

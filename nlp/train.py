@@ -28,7 +28,7 @@ from nlp import card, corpus, evaluate, tune
 from nlp.lexicon import Lexicon
 from nlp.runtime import Runtime
 from nlp.segment import Segmenter
-from nlp.train_settings import wait_without_spinning
+from nlp.train_settings import before_torch
 from nlp.wide import Wide
 
 Say = Callable[[str], None]
@@ -93,7 +93,7 @@ def train(
     ``ConfigError`` when the work folder belongs to other settings.
     """
     out = destination(out, work)
-    wait_without_spinning()
+    before_torch()
     from nlp.bases import from_pretrained, tokeniser_of
     from nlp.learn import Recipe, fit
 

@@ -37,10 +37,15 @@ def read(path: Path | None = None) -> dict[str, Any]:
         raise ConfigError(f"训练设置 {path}：{error}") from error
 
 
-def wait_without_spinning() -> None:
-    """Threads of OpenMP that spin while they wait make a shared machine five times slower. Read at torch's import."""
+def before_torch() -> None:
+    """What torch reads in the environment when it is imported, where nobody has said otherwise.
+
+    Threads of OpenMP that spin while they wait make a shared machine five times slower. Kernels are kept for every
+    shape that a training meets, not for the last few.
+    """
     os.environ.setdefault("GOMP_SPINCOUNT", "0")
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "8192")
 
 
 def _yaml(path: Traversable | Path, name: str) -> dict[str, Any]:
@@ -55,7 +60,7 @@ def _yaml(path: Traversable | Path, name: str) -> dict[str, Any]:
 
 def _kinds(shipped: Mapping[str, Any]) -> dict[str, Any]:
     """Every key with the type of its value; those of a table are the shipped ones."""
-    wait_without_spinning()
+    before_torch()
     from nlp.distil import Lessons
     from nlp.imitate import Practice
     from nlp.learn import Recipe
