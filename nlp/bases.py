@@ -79,6 +79,13 @@ def identity(base: str | Path) -> str:
     return str(base)
 
 
+def origin(base: str | Path) -> dict[str, Any]:
+    """For a record: what tells the base, and its own record where it has one."""
+    before = Path(base) / RECORD
+    told = {"record": json.loads(before.read_text("utf-8"))} if before.is_file() else {}
+    return {"identity": identity(base), **told}
+
+
 def _is_model(base: str | Path) -> bool:
     return (Path(base) / bundles.MANIFEST).is_file()
 

@@ -28,7 +28,7 @@ from torch.nn import functional
 
 from domain.errors import InputError
 from nlp import corpus
-from nlp.bases import RECORD, from_pretrained, save_pretrained, tokeniser_of
+from nlp.bases import RECORD, from_pretrained, origin, save_pretrained, tokeniser_of
 from nlp.batches import MOST_NAMES, pad, plan
 from nlp.bundle import Bundle, open_bundle
 from nlp.clean import clip, joined
@@ -330,5 +330,5 @@ def distil(
     )
     judge = from_pretrained(base)
     judge.load_state_dict(load_file(work / "encoder.safetensors"))
-    record = {"lessons": asdict(lessons), "run": told}
+    record = {"base": origin(base), "lessons": asdict(lessons), "run": told}
     return save_pretrained(judge, tokeniser=tokeniser, out=made, record=record)

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from domain.errors import InputError, ModelError
-from nlp.bases import RECORD, from_pretrained, identity, save_encoder, tokeniser_of
+from nlp.bases import RECORD, from_pretrained, identity, origin, save_encoder, tokeniser_of
 from nlp.batches import Steps, padded, plan
 from nlp.learn import Recipe, run
 from nlp.precision import device, mixed
@@ -268,5 +268,5 @@ def imitate(
     encoder = from_pretrained(base).bert
     trained = load_file(work / "encoder.safetensors")
     encoder.load_state_dict({k.removeprefix("bert."): v for k, v in trained.items() if k.startswith("bert.")})
-    record = {"guide": identity(guide), "practice": asdict(practice), "run": told}
+    record = {"base": origin(base), "guide": identity(guide), "practice": asdict(practice), "run": told}
     return save_encoder(encoder, tokeniser=own, out=made, record=record)

@@ -24,7 +24,7 @@ from transformers import AutoConfig, BertForMaskedLM
 
 from domain.errors import InputError, ModelError
 from nlp import corpus
-from nlp.bases import RECORD, save_encoder, tokeniser_of
+from nlp.bases import RECORD, origin, save_encoder, tokeniser_of
 from nlp.batches import Steps, padded, plan
 from nlp.clean import clip, joined
 from nlp.learn import Recipe, run
@@ -249,5 +249,5 @@ def pretrain(
         feeds=("ids", "mask", "hidden"),
     )
     model.load_state_dict(load_file(work / "encoder.safetensors"))
-    record = {"course": asdict(course), "run": told}
+    record = {"base": origin(base), "course": asdict(course), "run": told}
     return save_encoder(model, tokeniser=tokeniser, out=finished, record=record)

@@ -19,7 +19,7 @@ from hypothesis import strategies as st  # noqa: E402
 from tokenizers import BertWordPieceTokenizer  # noqa: E402
 
 from nlp import corpus, imitate, learn  # noqa: E402
-from nlp.bases import from_pretrained, tokeniser_of  # noqa: E402
+from nlp.bases import from_pretrained, origin, tokeniser_of  # noqa: E402
 from nlp.batches import plan  # noqa: E402
 from nlp.bundle import shipped  # noqa: E402
 from nlp.imitate import LONGEST, MOST_PIECES, Guide, Practice, means, pair, passages  # noqa: E402
@@ -214,6 +214,8 @@ def test_a_killed_imitation_goes_on_and_the_base_explains_more_and_more(
     assert any(line.startswith("接着第") for line in told)
     record = json.loads((made / "pretraining.json").read_text("utf-8"))
     assert record["guide"] == corpus.digest(guide / "model.safetensors")
+    assert record["base"] == {"identity": corpus.digest(base / "model.safetensors")}
+    assert origin(made) == {"identity": corpus.digest(made / "model.safetensors"), "record": record}
     curve = record["run"]["curve"]
     assert curve[-1]["word"] < 0.8 * curve[0]["word"]
     assert from_pretrained(made).bert.config.hidden_size == 32
