@@ -32,7 +32,11 @@ def replay(tmp_path_factory: pytest.TempPathFactory) -> Split:
     whole = adapt.replayed(folder)
     assert whole.train and whole.tune and whole.test
     half = len(whole.train) // 2
-    return Split(train=whole.train[:60], tune=[*whole.tune, *whole.train[half:]], test=whole.test)
+    return Split(
+        train=whole.train[:60],
+        tune=[*whole.tune, *whole.train[half:-60]],
+        test=[*whole.test, *whole.train[-60:]],  # as many as the gate asks for
+    )
 
 
 def own(count: int, text: str = "我们平台的第{}次提现演练结束，客服答复了所有人") -> list[Example]:
