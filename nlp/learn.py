@@ -12,8 +12,9 @@ from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, cast
 
 import numpy as np
 import torch
@@ -21,6 +22,7 @@ from numpy.typing import NDArray
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional
+from transformers import PreTrainedModel
 
 from nlp.batches import Batch, one_pass
 from nlp.corpus import LABELLED, Example
@@ -243,12 +245,12 @@ class Fitting:
 
 def ahead(items: Iterable[Item]) -> Generator[Item]:
     """The items, the next one being made, in a thread of its own, while the one before is worked on."""
-    source, end = iter(items), object()
+    source = iter(items)
     with ThreadPoolExecutor(1, "batches") as maker:
-        coming = maker.submit(next, source, end)
-        while (item := coming.result()) is not end:
-            coming = maker.submit(next, source, end)
-            yield item
+        coming = maker.submit(list, islice(source, 1))
+        while made := coming.result():
+            coming = maker.submit(list, islice(source, 1))
+            yield made[0]
 
 
 class Course:
@@ -375,7 +377,7 @@ def run(
     def quick() -> nn.Module:
         network = begin()
         if device().type == "cpu":
-            quicken(network, network.bert, recipe.precision)
+            quicken(network, cast(PreTrainedModel, network.bert), recipe.precision)
         return network
 
     fitting = Fitting(quick, recipe, wanted, feeds)

@@ -44,10 +44,11 @@ def quicken(network: nn.Module, encoder: PreTrainedModel, precision: str) -> Non
             if type(part) is nn.Dropout:
                 setattr(module, name, Dropout(part.p).train(part.training))
     for layer in encoder.modules():
-        if hasattr(layer, "query") and isinstance(getattr(layer, "dropout", None), nn.Dropout):
-            layer.dropout.p = 0.0
+        between = getattr(layer, "dropout", None)
+        if hasattr(layer, "query") and isinstance(between, nn.Dropout):
+            between.p = 0.0
     if halves(precision, torch.device("cpu")):
-        encoder.embeddings.register_forward_hook(_halved)
+        encoder.get_submodule("embeddings").register_forward_hook(_halved)
         encoder.register_forward_hook(_restored)
 
 
