@@ -21,8 +21,9 @@ folder="${YUJING_ENGINES:-$folder}"
 
 missing() { echo "engines: $*" >&2; }
 
-present() { dpkg-query -W -f='${Status}' "$1" 2>/dev/null | grep -q 'ok installed'; }
-offered() { apt-cache policy "$1" | grep -q 'Candidate: [^(]'; }
+# No `| grep -q`: it ends at the first match, and with pipefail whoever still writes to it has failed.
+present() { [[ "$(dpkg-query -W -f='${Status}' "$1" 2>/dev/null)" == *'ok installed'* ]]; }
+offered() { [[ "$(LC_ALL=C apt-cache policy "$1")" == *'Candidate: '[!\(]* ]]; }
 # Debian starts what it installs: these servers are started by the tests alone, with data of their own.
 apt() { DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get -qq -o DPkg::Lock::Timeout=600 "$@" >/dev/null; }
 

@@ -94,10 +94,10 @@ def test_some_are_drawn_blindly() -> None:
     assert any(c.reasons == (BLIND,) for c in chosen)
 
 
-@pytest.mark.parametrize("word, new", [("提现", False), ("参与", False), ("三十万", False), ("鹈鹕贷", True)])
+@pytest.mark.parametrize("word, new", [("提现", False), ("参与", False), ("三十万", False), ("鹲鹮贷", True)])
 def test_new_words_are_unknown_to_training_and_to_everybody(
     runtime: Runtime, segmenter: Segmenter, word: str, new: bool
 ) -> None:
     finder = NewWords(runtime.wide, lambda text: text.split(), {"云桥金融"})
     assert finder.of(f"{word} 云桥金融 x1") == (frozenset({word}) if new else frozenset())
-    assert finder.of("鹈鹕贷 逾期", ["鹈鹕贷款"]) == frozenset()
+    assert finder.of("鹲鹮贷 逾期", ["鹲鹮贷款"]) == frozenset()
