@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import sys
 import time
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -45,7 +46,7 @@ def main() -> None:
     pieces = sum(int(batch["mask"].sum()) for batch in batches)
 
     def fitting(quick: bool, **changes: Any) -> Fitting:
-        own = Recipe(**{**train_settings.read()["encoder"], **changes})
+        own = replace(recipe, **changes)
 
         def begin() -> Judge:
             judge = from_pretrained(shipped_base(), dropout=own.dropout)
