@@ -45,7 +45,7 @@ def describe(
         "further_pretraining_minutes": run["pretrain_min"],
         "guide": run["guide"] or None,
         "imitation_minutes": run["guide_min"],
-        "teacher": run["teacher"] or None,
+        "teachers": list(run["teachers"]),
         "distillation_minutes": run["distil_min"],
         "budget_minutes": run["budget_min"],
         "settings": dict(run["settings"]),
@@ -91,10 +91,9 @@ def _base(card: Mapping[str, Any]) -> str:
         first.append(f"guessed masked words for {minutes:g} minutes")
     if guide := card["guide"]:
         first.append(f"imitated the larger encoder {_named(guide)} for {card['imitation_minutes']:g} minutes")
-    if teacher := card["teacher"]:
-        first.append(
-            f"learnt from the larger model `{teacher}` for at most {card['distillation_minutes']:g} minutes"
-        )
+    if teachers := card["teachers"]:
+        told_by = " and ".join(f"`{teacher}`" for teacher in teachers)
+        first.append(f"learnt from {told_by} for at most {card['distillation_minutes']:g} minutes")
     return f"{told}; before the labels it {' and then '.join(first)}" if first else told
 
 

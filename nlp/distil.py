@@ -1,12 +1,14 @@
-"""Distillation: a small encoder learns what a larger one thinks of many texts (Hinton et al. 2015, "Distilling the
-knowledge in a neural network").
+"""Distillation: an encoder learns what whole models, its teachers, think of many texts (Hinton et al. 2015,
+"Distilling the knowledge in a neural network").
 
-Labelled posts about platforms are few, so each is read in many variants: clauses left out, mixed with another post's,
-words dropped, other companies named (after Tang et al. 2019, "Distilling task-specific knowledge from BERT into simple
-neural networks"). What a variant says nobody labelled; the teacher's probabilities are its label, doubt included.
+What a teacher thinks are its calibrated probabilities, its n-grams heard; of several teachers the mean, which is right
+more often than any of them. Labelled posts about platforms are few, so each is read in many variants: clauses left
+out, mixed with another post's, words dropped, other companies named (after Tang et al. 2019, "Distilling
+task-specific knowledge from BERT into simple neural networks"). What a variant says nobody labelled; the teachers'
+probabilities are its label, doubt included.
 
-Two stages, each kept in the work folder: texts and the teacher's logits → ``told-N.npz``; then steps, resumable at any
-point → ``model/``, a base for ``yujing train`` with its heads. Imports torch.
+Two stages, each kept in the work folder: texts and the teachers' view of them → ``told-N.npz``; then steps, resumable
+at any point → ``model/``, a base for ``yujing train`` with its heads. Imports torch.
 """
 
 from __future__ import annotations
@@ -14,11 +16,8 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
-from itertools import groupby
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,16 +29,20 @@ from domain.errors import InputError
 from nlp import corpus
 from nlp.bases import RECORD, from_pretrained, origin, save_pretrained, tokeniser_of
 from nlp.batches import MOST_NAMES, pad, plan
-from nlp.bundle import Bundle, open_bundle
+from nlp.bundle import open_bundle
 from nlp.clean import clip, joined
 from nlp.corpus import LABELLED, Example, Split, renamed
-from nlp.encoder import OUTPUTS, Encoder
+from nlp.encoder import softmax
 from nlp.entities import EntityFinder
+from nlp.fusion import UNNAMED, reach, sigmoid
 from nlp.learn import Recipe, run
+from nlp.runtime import Runtime
 from nlp.segment import Segmenter
-from nlp.tokens import WINDOW, Tokeniser, Window, mentions, window
+from nlp.tokens import WINDOW, Tokeniser, Window, mentions, told_of, window
+from nlp.wide import COLUMNS
 
 Say = Callable[[str], None]
+Floats = NDArray[np.floating]
 LONGEST = 240
 """Characters of a variant: one window of either network."""
 SHARD = 5_000
@@ -47,7 +50,9 @@ SHARD = 5_000
 LEAST_DOMAIN = 0.025
 """Least weight of each kind of text in the loss of the sentiment: its head must not forget."""
 _CLAUSES = re.compile(r"[^。！？!?；;\n，,]*[。！？!?；;\n，,]*")
-_AT_ONCE = 1024
+_TASKS = ("sentiment", "domain", "stance", "ad", "topics")
+_LEAST = 1e-4
+"""Least probability that is believed, of anything."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,7 +77,7 @@ class Lessons:
 
 @dataclass(frozen=True, kw_only=True)
 class Told:
-    """What the teacher thinks of some texts, in its logits."""
+    """What the teachers think of some texts, as logits."""
 
     texts: list[str]
     names: list[list[str]]
@@ -89,7 +94,7 @@ class Told:
 
 @dataclass(frozen=True, kw_only=True)
 class Lesson:
-    """Arrays of one step: the network's inputs (``nlp.batches.Batch``) and the teacher's logits."""
+    """Arrays of one step: the network's inputs (``nlp.batches.Batch``) and what the teachers think, as logits."""
 
     ids: NDArray[np.int64]
     mask: NDArray[np.int64]
@@ -189,32 +194,51 @@ def cut(texts: Sequence[str], names: Sequence[Sequence[str]], tokeniser: Tokenis
     ]
 
 
-def ask(teacher: Bundle, encoder: Encoder, examples: Sequence[Example], threads: int) -> Told:
-    """The teacher's logits for some texts."""
+def opinion(teacher: Runtime, texts: Sequence[str], names: Sequence[Sequence[str]]) -> dict[str, Floats]:
+    """A teacher's calibrated probabilities of normalised texts and their companies, in the shapes of ``Told``."""
+    logits = teacher.logits([(text, tuple(own)) for text, own in zip(texts, names, strict=True)])
+    length = reach(np.array([len(text) for text in texts]))
+    raw = {task: np.stack([getattr(each, task) for each in logits]) for task in (*_TASKS, "wide")}
+    fusion, wide = teacher.fusion, raw["wide"]
+    by_kind = fusion.by_kind(raw["sentiment"], wide, length)
+    kinds = fusion.kinds(raw["domain"], wide, np.full(len(texts), UNNAMED))
+    mixed = {
+        task: getattr(fusion, task)(raw[task], wide[:, COLUMNS[task]], length[:, None])
+        for task in ("stance", "ad", "topics")
+    }
+    told = [told_of(text, own) or set(own) for text, own in zip(texts, names, strict=True)]
+    companies = [
+        fusion.entities(each.entity, post, len(about) > 1)
+        for each, post, about in zip(logits, by_kind[:, 0], told, strict=True)
+    ]
+    return {
+        "sentiment": by_kind,
+        "domain": softmax(kinds),
+        "stance": softmax(mixed["stance"]),
+        "ad": sigmoid(mixed["ad"])[:, 0],
+        "topics": sigmoid(mixed["topics"]),
+        "entity": np.concatenate(companies),
+    }
+
+
+def ask(teachers: Sequence[Runtime], examples: Sequence[Example]) -> Told:
+    """What the teachers think of some texts on average."""
     texts = [e.text for e in examples]
     names = [[name for name, _ in e.entities[:MOST_NAMES]] for e in examples]
-    windows = cut(texts, names, teacher.tokeniser)
-    order = sorted(range(len(windows)), key=lambda i: len(windows[i].ids))
-    groups = []
-    for length, same in groupby(order, key=lambda i: len(windows[i].ids)):
-        rows, most = list(same), max(1, _AT_ONCE // length)
-        groups += [rows[at : at + most] for at in range(0, len(rows), most)]
-    with ThreadPoolExecutor(threads) as pool:
-        answers = list(pool.map(lambda rows: encoder.read([windows[i] for i in rows]), groups))
-    told: dict[str, list[Any]] = {name: [None] * len(texts) for name in OUTPUTS}
-    for rows, answer in zip(groups, answers, strict=True):
-        for place, i in enumerate(rows):
-            for name in OUTPUTS:
-                told[name][i] = getattr(answer, name)[place]
-    entity = np.concatenate([np.reshape(e, (-1, 3)) for e in told.pop("entity")])
-    stacked = {name: np.array(values, np.float16) for name, values in told.items()}
-    return Told(texts=texts, names=names, entity=entity.astype(np.float16), **stacked)
+    opinions = [opinion(teacher, texts, names) for teacher in teachers]
+    told = {}
+    for task in opinions[0]:
+        p = np.clip(np.mean([each[task] for each in opinions], axis=0), _LEAST, 1 - _LEAST)
+        odds = np.log(p) - np.log1p(-p) if task in ("ad", "topics") else np.log(p)
+        told[task] = odds.astype(np.float16)
+    return Told(texts=texts, names=names, **told)
 
 
-def prepare(data: Path, parts: Split, teacher: Path, work: Path, lessons: Lessons, say: Say) -> list[Path]:
-    """The teacher's view of all variants, in files; those that are there are not made again."""
-    bundle = open_bundle(teacher)
-    encoder = Encoder(bundle.encoder)
+def prepare(
+    data: Path, parts: Split, teachers: Sequence[Path], work: Path, lessons: Lessons, say: Say
+) -> list[Path]:
+    """The teachers' view of all variants, in files; those that are there are not made again."""
+    asked = [Runtime(open_bundle(teacher), workers=lessons.threads) for teacher in teachers]
     chosen = readable(data, parts, lessons.variants)
     varying = Varying([e for e, _ in chosen], lessons, Segmenter())
     rng = np.random.default_rng(lessons.seed)
@@ -223,7 +247,7 @@ def prepare(data: Path, parts: Split, teacher: Path, work: Path, lessons: Lesson
     for number, at in enumerate(range(0, len(made), SHARD)):
         path = work / f"told-{number}.npz"
         if not path.exists():
-            _write(ask(bundle, encoder, made[at : at + SHARD], lessons.threads), path)
+            _write(ask(asked, made[at : at + SHARD]), path)
             say(f"老师已看 {min(at + SHARD, len(made))}/{len(made)} 条")
         shards.append(path)
     return shards
@@ -259,12 +283,12 @@ def taught(told: Told, tokeniser: Tokeniser, tokens: int, rng: np.random.Generat
 
 
 def _differs(own: Tensor, told: Tensor) -> Tensor:
-    """Cross-entropy of the teacher's probabilities, over the last axis."""
+    """Cross-entropy of the teachers' probabilities, over the last axis."""
     return -(told.softmax(-1) * own.log_softmax(-1)).sum(-1)
 
 
 def losses(out: dict[str, Tensor], batch: dict[str, Tensor]) -> dict[str, Tensor]:
-    """How far the logits are from the teacher's, each task; the kind of text weighs the sentiments by kind."""
+    """How far the logits are from the teachers', each task; the kind of text weighs the sentiments by kind."""
     kinds = batch["domain"].softmax(-1)
     weights = LEAST_DOMAIN + (1 - LEAST_DOMAIN * kinds.shape[-1]) * kinds
     result = {
@@ -285,14 +309,14 @@ def distil(
     *,
     data: Path,
     parts: Split,
-    teacher: Path,
+    teachers: Sequence[Path],
     base: str | Path,
     work: Path,
     lessons: Lessons,
     budget_min: float,
     say: Say,
 ) -> Path:
-    """Teach ``base`` what the model directory ``teacher`` thinks; returns the folder of the new base.
+    """Teach ``base`` what the model directories ``teachers`` think; returns the folder of the new base.
 
     Killed at any point, the same call goes on; once made, the folder is returned as it is. The minutes are those of
     the second stage. Raises ``InputError`` for missing corpora, ``ModelError`` for a teacher or a base that is none.
@@ -301,7 +325,7 @@ def distil(
     if (made / RECORD).is_file():
         return made
     work.mkdir(parents=True, exist_ok=True)
-    shards = prepare(data, parts, teacher, work, lessons, say)
+    shards = prepare(data, parts, teachers, work, lessons, say)
     tokeniser = tokeniser_of(base)
 
     def batches(number: int, _focused: bool) -> Sequence[Lesson]:

@@ -138,8 +138,7 @@ class Guide:
         self.tokeniser = tokeniser_of(source)
         self._device = device()
         self._model = from_pretrained(source).bert.to(self._device).eval()
-        if self._device.type == "cpu":
-            quicken(self._model, self._model, "auto")
+        quicken(self._model, self._model, "auto")
         config = self._model.config
         before = config.pad_token_id + 1 if config.model_type == "roberta" else 0  # places that it never uses
         if config.max_position_embeddings < before + MOST_PIECES + 2:

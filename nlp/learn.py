@@ -373,14 +373,8 @@ def run(
         told = json.loads(done.read_text("utf-8"))
         return told
     torch.set_num_threads(recipe.threads)
-
-    def quick() -> nn.Module:
-        network = begin()
-        if device().type == "cpu":
-            quicken(network, cast(PreTrainedModel, network.bert), recipe.precision)
-        return network
-
-    fitting = Fitting(quick, recipe, wanted, feeds)
+    fitting = Fitting(begin, recipe, wanted, feeds)
+    quicken(fitting.network, cast(PreTrainedModel, fitting.network.bert), recipe.precision)
     if fitting.resume(work):
         say(f"接着第 {fitting.step} 步训练(已用 {fitting.spent / 60:.1f} 分钟)")
     course = Course(fitting, work=work, recipe=recipe, budget=budget_min * 60, say=say)

@@ -33,11 +33,14 @@ class Dropout(nn.Dropout):
 
 def quicken(network: nn.Module, encoder: PreTrainedModel, precision: str) -> None:
     """Make ``network``, of which ``encoder`` is a part, quick to train on this processor; its weights stay as they are.
+    On a GPU nothing is done.
 
     Attention is computed by plain products, which for texts of some hundred word pieces are quicker than PyTorch's
     own kernel, and drops nothing between pieces. With ``precision`` that comes to bfloat16 the states between two
     layers are kept in it too: to turn them there and back costs as much as all products.
     """
+    if next(network.parameters()).device.type != "cpu":
+        return
     encoder.set_attn_implementation("eager")
     for module in list(network.modules()):
         for name, part in module.named_children():

@@ -3,7 +3,7 @@
 0 when asked, what comes before the labels, one after another:
   masked words on unlabelled posts (nlp.pretrain)         → work/pretrained/model
   imitation of a larger encoder on the same (nlp.imitate) → work/imitated/model
-  distillation from a larger model (nlp.distil)           → work/distilled/model
+  distillation from other models (nlp.distil)             → work/distilled/model
 1 split        what is trained on, tuned on and measured on (nlp.corpus)
 2 n-grams      the wide part (nlp.wide_fit)           → work/wide.safetensors, work/kinds.safetensors
 3 encoder      fine-tuning within a budget (nlp.learn) → work/encoder.safetensors, resumable at any point
@@ -16,8 +16,8 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
 from typing import Any, TypeVar
@@ -69,6 +69,20 @@ def destination(out: Path, work: Path | None = None) -> Path:
     return out
 
 
+@dataclass(frozen=True, kw_only=True)
+class Before:
+    """What the base goes through before the labels; nothing, unless asked for."""
+
+    pretrain_min: float = 0.0
+    """Minutes of guessing masked words."""
+    guide: str | Path | None = None
+    """A larger encoder (folder or hub id) to imitate."""
+    guide_min: float = 0.0
+    teachers: Sequence[Path] = ()
+    """Model directories to learn from."""
+    distil_min: float = 0.0
+
+
 def train(
     *,
     data: Path,
@@ -77,58 +91,23 @@ def train(
     work: Path,
     chosen: Mapping[str, Any],
     budget_min: float,
-    pretrain_min: float = 0.0,
-    guide: str | Path | None = None,
-    guide_min: float = 0.0,
-    teacher: Path | None = None,
-    distil_min: float = 0.0,
+    before: Before = Before(),
     say: Say,
 ) -> str:
     """All stages; killed at any point, the same call goes on. Returns ``name@version`` of what is in ``out``.
 
-    ``base``: a Hugging Face folder or hub id. Before the labels, ``pretrain_min``: minutes of further pre-training;
-    ``guide``: a larger encoder (folder or hub id) that the base imitates for ``guide_min`` minutes; ``teacher``: a
-    model directory from which it learns for ``distil_min`` minutes. Raises ``InputError`` for missing or broken
-    corpora and for an ``out`` where no model can be put, ``ModelError`` for a base that is no encoder, and
-    ``ConfigError`` when the work folder belongs to other settings.
+    ``base``: a Hugging Face folder or hub id, or a model directory. Raises ``InputError`` for missing or broken
+    corpora and for an ``out`` where no model can be put, ``ModelError`` for a base, a guide or a teacher that is none,
+    and ``ConfigError`` when the work folder belongs to other settings.
     """
     out = destination(out, work)
     before_torch()
     from nlp.bases import from_pretrained, tokeniser_of
     from nlp.learn import Recipe, fit
 
-    run = _examined(
-        data=data,
-        base=base,
-        chosen=chosen,
-        budget_min=budget_min,
-        pretrain_min=pretrain_min,
-        guide=guide,
-        guide_min=guide_min,
-        teacher=teacher,
-        distil_min=distil_min,
-    )
+    run = _examined(data, base, chosen, budget_min, before)
     _claim(work, run)
-    start = base
-    if pretrain_min:
-        from nlp.pretrain import Course, pretrain
-
-        course = _settings_of(Course, chosen, "pretrain")
-        start = pretrain(
-            data=data, base=start, work=work / "pretrained", course=course, budget_min=pretrain_min, say=say
-        )
-    if guide:
-        from nlp.imitate import Practice, imitate
-
-        start = imitate(
-            data=data,
-            guide=guide,
-            base=start,
-            work=work / "imitated",
-            practice=_settings_of(Practice, chosen, "imitate"),
-            budget_min=guide_min,
-            say=say,
-        )
+    start = _unlabelled(data, base, work, chosen, before, say)
     say("读语料")
     parts = corpus.split(data, held_out=chosen["held_out"])
     if not any(example.set in corpus.LABELLED for example in parts.train):
@@ -136,17 +115,17 @@ def train(
     if not parts.tune or not parts.test:
         raise InputError(f"{data} 里没有留出来校准和评测的帖子：语料太少，或设置里的 held_out 太小")
     _wide(parts, work, chosen, say)
-    if teacher:
+    if before.teachers:
         from nlp.distil import Lessons, distil
 
         start = distil(
             data=data,
             parts=parts,
-            teacher=teacher,
+            teachers=before.teachers,
             base=start,
             work=work / "distilled",
             lessons=_settings_of(Lessons, chosen, "distil"),
-            budget_min=distil_min,
+            budget_min=before.distil_min,
             say=say,
         )
     recipe = _settings_of(Recipe, chosen, "encoder")
@@ -162,51 +141,73 @@ def train(
     return finish(base=start, out=out, work=work, run=run, parts=parts, say=say)
 
 
+def _unlabelled(
+    data: Path, base: str | Path, work: Path, chosen: Mapping[str, Any], before: Before, say: Say
+) -> str | Path:
+    """The base after what needs no labels."""
+    start = base
+    if before.pretrain_min:
+        from nlp.pretrain import Course, pretrain
+
+        start = pretrain(
+            data=data,
+            base=start,
+            work=work / "pretrained",
+            course=_settings_of(Course, chosen, "pretrain"),
+            budget_min=before.pretrain_min,
+            say=say,
+        )
+    if before.guide:
+        from nlp.imitate import Practice, imitate
+
+        start = imitate(
+            data=data,
+            guide=before.guide,
+            base=start,
+            work=work / "imitated",
+            practice=_settings_of(Practice, chosen, "imitate"),
+            budget_min=before.guide_min,
+            say=say,
+        )
+    return start
+
+
 def _examined(
-    *,
-    data: Path,
-    base: str | Path,
-    chosen: Mapping[str, Any],
-    budget_min: float,
-    pretrain_min: float,
-    guide: str | Path | None,
-    guide_min: float,
-    teacher: Path | None,
-    distil_min: float,
+    data: Path, base: str | Path, chosen: Mapping[str, Any], budget_min: float, before: Before
 ) -> dict[str, Any]:
     """What a run is made of, as its work folder is claimed for it. Raises what ``train`` raises for what is no good:
     it shall not be found out after the n-grams."""
     from nlp.bases import from_pretrained, identity, tokeniser_of
 
-    if pretrain_min and (Path(base) / bundles.MANIFEST).is_file():
+    if before.pretrain_min and (Path(base) / bundles.MANIFEST).is_file():
         raise ModelError(
             f"{base} 是模型目录，不能再预训练：去掉 --pretrain-min，或用 Hugging Face 格式的 BERT"
         )
-    if teacher:
+    for teacher in before.teachers:
         bundles.open_bundle(teacher)
-    before = [
-        *(chosen["pretrain"]["sets"] if pretrain_min else ()),
-        *(chosen["imitate"]["sets"] if guide else ()),
+    sets = [
+        *(chosen["pretrain"]["sets"] if before.pretrain_min else ()),
+        *(chosen["imitate"]["sets"] if before.guide else ()),
     ]
     run = {
-        "data": digests(data, (name.partition("/")[0] for name in before)),
+        "data": digests(data, (name.partition("/")[0] for name in sets)),
         "base": identity(base),
-        "pretrain_min": pretrain_min,
-        "guide": identity(guide) if guide else "",
-        "guide_min": guide_min if guide else 0.0,
-        "teacher": bundles.named(teacher) if teacher else "",
-        "distil_min": distil_min if teacher else 0.0,
+        "pretrain_min": before.pretrain_min,
+        "guide": identity(before.guide) if before.guide else "",
+        "guide_min": before.guide_min if before.guide else 0.0,
+        "teachers": [bundles.named(teacher) for teacher in before.teachers],
+        "distil_min": before.distil_min if before.teachers else 0.0,
         "budget_min": budget_min,
         "settings": dict(chosen),
     }
     tokeniser_of(base)
     from_pretrained(base)
-    if guide:
+    if before.guide:
         if run["guide"] == run["base"]:
-            raise ModelError(f"{guide} 就是要训练的编码器：--guide 要另一个（更大的）")
+            raise ModelError(f"{before.guide} 就是要训练的编码器：--guide 要另一个（更大的）")
         from nlp.imitate import Guide
 
-        Guide(guide)
+        Guide(before.guide)
     return run
 
 

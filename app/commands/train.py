@@ -37,8 +37,8 @@ GUIDE = "从头训练：先模仿这个（更大的）编码器：Hugging Face �
 Guide = Annotated[str | None, typer.Option("--guide", help=GUIDE, show_default=False)]
 IMITATE = f"从头训练：模仿 --guide 几分钟；默认 {GUIDE_MIN:.0f}"
 Imitate = Annotated[float | None, typer.Option("--guide-min", min=0.1, help=IMITATE, show_default=False)]
-TEACHER = "从头训练：先向这个（更大的）模型目录学，再学标注"
-Teacher = Annotated[Path | None, typer.Option("--teacher", help=TEACHER, show_default=False)]
+TEACHER = "从头训练：先向这个模型目录（更大的，或几个的平均）学，再学标注；可多次给出"
+Teachers = Annotated[list[Path] | None, typer.Option("--teacher", help=TEACHER, show_default=False)]
 DISTIL = f"从头训练：向 --teacher 学几分钟；默认 {DISTIL_MIN:.0f}"
 Distil = Annotated[float | None, typer.Option("--distil-min", min=0.1, help=DISTIL, show_default=False)]
 BUDGET = f"最多训练几分钟；默认 {ADAPT_MIN:.0f}，从头训练 {WHOLE_MIN:.0f}"
@@ -60,7 +60,7 @@ def command(
     pretrain_min: Pretrain = 0.0,
     guide: Guide = None,
     guide_min: Imitate = None,
-    teacher: Teacher = None,
+    teacher: Teachers = None,
     distil_min: Distil = None,
 ) -> None:
     """训练：--labels 用自己的标注改进在用的模型（通过检验才装上），--rollback 退回，--data 从头训练。
@@ -105,11 +105,13 @@ def command(
             work=work or place.with_name(f"{place.name}.work"),
             chosen=train_settings.read(settings),
             budget_min=budget_min or WHOLE_MIN,
-            pretrain_min=pretrain_min,
-            guide=guide,
-            guide_min=guide_min or GUIDE_MIN,
-            teacher=teacher,
-            distil_min=distil_min or DISTIL_MIN,
+            before=train.Before(
+                pretrain_min=pretrain_min,
+                guide=guide,
+                guide_min=guide_min or GUIDE_MIN,
+                teachers=teacher or (),
+                distil_min=distil_min or DISTIL_MIN,
+            ),
             say=_say,
         )
         print(name)

@@ -1,8 +1,9 @@
-"""Distillation: variants of texts, the teacher's view of them, and a base that took it over."""
+"""Distillation: variants of texts, what the teachers think of them, and a base that took it over."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,12 @@ import numpy as np
 import pytest
 
 from domain.errors import InputError
-from nlp.bundle import open_bundle, shipped
+from nlp.bundle import shipped
 from nlp.corpus import Example, Split
-from nlp.encoder import Encoder
+from nlp.encoder import softmax
+from nlp.fusion import sigmoid
+from nlp.judgement import Item
+from nlp.runtime import Runtime
 from nlp.segment import Segmenter
 
 torch = pytest.importorskip("torch")
@@ -82,19 +86,43 @@ def test_unlabelled_texts_are_read_where_the_settings_ask_for_them(
         distil.readable(data, parts, {})
 
 
-def test_the_teacher_says_the_same_of_a_text_whatever_it_is_asked_with(authored: list[Example]) -> None:
-    teacher = open_bundle(shipped())
-    encoder = Encoder(teacher.encoder)
-    told = distil.ask(teacher, encoder, authored[:40], threads=2)
+def test_a_teacher_says_what_its_whole_model_says_of_a_text(authored: list[Example]) -> None:
+    teacher = Runtime.load(shipped())
+    some = [e for e in authored if e.entities][:40]
+    told = distil.ask([teacher], some)
+    judged = teacher.judge([Item(text=e.text, entities=tuple(n for n, _ in e.entities)) for e in some])
+    assert np.allclose(softmax(told.sentiment[:, 0].astype(float)), [j.sentiment for j in judged], atol=2e-3)
+    assert np.allclose(softmax(told.stance.astype(float)), [j.stance for j in judged], atol=2e-3)
+    assert np.allclose(sigmoid(told.topics.astype(float)), [j.topics for j in judged], atol=2e-3)
+    assert np.allclose(sigmoid(told.ad.astype(float)), [j.ad for j in judged], atol=2e-3)
+    companies = [p for j in judged for p in j.entities]
+    assert np.allclose(softmax(told.entity.astype(float)), companies, atol=2e-3)
+
+
+def test_teachers_say_the_same_of_a_text_whatever_they_are_asked_with(authored: list[Example]) -> None:
+    teachers = [Runtime.load(shipped())]
+    told = distil.ask(teachers, authored[:40])
     assert len(told.entity) == sum(map(len, told.names))
     for number in (3, 17):
-        alone = distil.ask(teacher, encoder, authored[number : number + 1], threads=1)
+        alone = distil.ask(teachers, authored[number : number + 1])
         assert np.array_equal(alone.topics[0], told.topics[number])
         before = sum(map(len, told.names[:number]))
         assert np.array_equal(alone.entity, told.entity[before : before + len(alone.names[0])])
 
 
-def test_the_loss_is_least_for_who_agrees_with_the_teacher() -> None:
+def test_several_teachers_are_heard_alike(authored: list[Example]) -> None:
+    one = Runtime.load(shipped())
+    other = Runtime.load(shipped())
+    other.fusion = replace(other.fusion, topics=replace(other.fusion.topics, encoder=0.0, grams=0.0))
+    some = authored[:20]
+    first, second, both = (distil.ask(asked, some) for asked in ([one], [other], [one, other]))
+    mean = (sigmoid(first.topics.astype(float)) + sigmoid(second.topics.astype(float))) / 2
+    assert not np.allclose(first.topics, second.topics, atol=0.1)
+    assert np.allclose(sigmoid(both.topics.astype(float)), mean, atol=2e-3)
+    assert np.allclose(both.stance, first.stance, atol=1e-2)
+
+
+def test_the_loss_is_least_for_who_agrees_with_the_teachers() -> None:
     rng = np.random.default_rng(1)
     shapes = {
         "sentiment": (3, 4, 3),
@@ -134,7 +162,7 @@ def test_a_killed_distillation_goes_on_and_leaves_a_base_with_its_heads(
 
     def run(say: Any) -> Path:
         return distil.distil(
-            data=data, parts=parts, teacher=shipped(), base=base, work=tmp_path / "w", lessons=lessons,
+            data=data, parts=parts, teachers=[shipped()], base=base, work=tmp_path / "w", lessons=lessons,
             budget_min=2, say=say,
         )  # fmt: skip
 
@@ -146,7 +174,7 @@ def test_a_killed_distillation_goes_on_and_leaves_a_base_with_its_heads(
         shard = (tmp_path / "w" / "told-0.npz").stat().st_mtime_ns
         out = run(told.append)
     assert any(line.startswith("接着第") for line in told)
-    assert (tmp_path / "w" / "told-0.npz").stat().st_mtime_ns == shard, "the teacher was not asked again"
+    assert (tmp_path / "w" / "told-0.npz").stat().st_mtime_ns == shard, "the teachers were not asked again"
     curve = json.loads((out / "pretraining.json").read_text("utf-8"))["run"]["curve"]
     assert curve[-1]["sentiment"] < 0.9 * curve[0]["sentiment"]
     kept, trained = from_pretrained(out).state_dict(), load_file(tmp_path / "w" / "encoder.safetensors")

@@ -325,17 +325,17 @@ def test_a_base_or_teacher_that_cannot_be_read_is_refused_before_anything_begins
     teacher = tmp_path / "teacher"
     shutil.copytree(bundle.shipped(), teacher)
     (teacher / "encoder.onnx").write_bytes(b"rubbish")
-    for start, who in ((broken, None), (base, teacher), (base, tmp_path)):
+    for start, who in ((broken, []), (base, [teacher]), (base, [bundle.shipped(), tmp_path])):
         with pytest.raises(ModelError):
             train.train(
-                data=data, base=start, teacher=who, out=tmp_path / "o", work=tmp_path / "w",
+                data=data, base=start, before=train.Before(teachers=who), out=tmp_path / "o", work=tmp_path / "w",
                 chosen=small(train_settings.read()), budget_min=1, say=print,
             )  # fmt: skip
         assert not (tmp_path / "w").exists()
     with pytest.raises(ModelError, match="不能再预训练"):
         train.train(
             data=data, base=bundle.shipped(), out=tmp_path / "o", work=tmp_path / "w",
-            chosen=small(train_settings.read()), budget_min=1, pretrain_min=1, say=print,
+            chosen=small(train_settings.read()), budget_min=1, before=train.Before(pretrain_min=1), say=print,
         )  # fmt: skip
 
 
@@ -348,8 +348,8 @@ def test_a_guide_that_is_none_is_refused_before_anything_begins(
     for guide, why in ((tmp_path / "none", "none 的词表"), (base, "--guide 要另一个"), (short, "一次读不了")):
         with pytest.raises(ModelError, match=why):
             train.train(
-                data=data, base=base, guide=guide, guide_min=1, out=tmp_path / "o", work=tmp_path / "w",
-                chosen=small(train_settings.read()), budget_min=1, say=print,
+                data=data, base=base, before=train.Before(guide=guide, guide_min=1),
+                out=tmp_path / "o", work=tmp_path / "w", chosen=small(train_settings.read()), budget_min=1, say=print,
             )  # fmt: skip
         assert not (tmp_path / "w").exists()
 
@@ -380,8 +380,8 @@ def test_what_the_labels_are_learnt_by_has_imitated_the_guide(data: Path, base: 
     chosen["imitate"] |= {"sets": {"authored_posts": 1.0}, "threads": 1}
     with pytest.raises(Enough):
         train.train(
-            data=data, base=base, guide=guide, guide_min=0.05, out=tmp_path / "o", work=tmp_path / "w",
-            chosen=chosen, budget_min=1, say=until_the_corpora,
+            data=data, base=base, before=train.Before(guide=guide, guide_min=0.05),
+            out=tmp_path / "o", work=tmp_path / "w", chosen=chosen, budget_min=1, say=until_the_corpora,
         )  # fmt: skip
     claimed = json.loads((tmp_path / "w" / "run.json").read_text("utf-8"))
     assert (claimed["guide"], claimed["guide_min"]) == (corpus.digest(guide / "model.safetensors"), 0.05)
@@ -482,18 +482,20 @@ def test_the_card_names_the_real_base_and_all_that_came_before_the_labels(data: 
     assert set(read_too) - set(train.digests(data)) == {"customer_service_pairs.jsonl"}
     run = {
         "data": read_too, "base": "0" * 64, "pretrain_min": 60.0, "guide": "1" * 64, "guide_min": 30.0,
-        "teacher": "big@1", "distil_min": 90.0, "budget_min": 45.0, "settings": {"held_out": 0.2},
+        "teachers": ["big@1", "own@2"], "distil_min": 90.0, "budget_min": 45.0, "settings": {"held_out": 0.2},
     }  # fmt: skip
     parts = corpus.Split(train=[], tune=[], test=[])
     made = card.describe(run=run, parts=parts, fitting={}, scores={})
-    assert (made["base_sha256"], made["guide"], made["teacher"]) == ("0" * 64, "1" * 64, "big@1")
+    assert (made["base_sha256"], made["guide"], made["teachers"]) == ("0" * 64, "1" * 64, ["big@1", "own@2"])
     minutes = ("further_pretraining", "imitation", "distillation", "budget")
     assert [made[f"{name}_minutes"] for name in minutes] == [60, 30, 90, 45]
     told = card.markdown(made, {"yujing": {}})
     assert f"sha256 `{'0' * 64}`; before the labels it guessed masked words for 60 minutes and then" in told
     assert f"imitated the larger encoder sha256 `{'1' * 64}` for 30 minutes and then" in told
-    assert "the larger model `big@1` for at most 90 minutes" in told and "customer_service_pairs" in told
-    plain = run | {"base": "hub/name", "pretrain_min": 0.0, "guide": "", "guide_min": 0.0, "teacher": ""}
+    assert (
+        "learnt from `big@1` and `own@2` for at most 90 minutes" in told and "customer_service_pairs" in told
+    )
+    plain = run | {"base": "hub/name", "pretrain_min": 0.0, "guide": "", "guide_min": 0.0, "teachers": []}
     told = card.markdown(card.describe(run=plain, parts=parts, fitting={}, scores={}), {"yujing": {}})
     assert "base encoder: `hub/name`, as the hub gave it\n" in told
 
