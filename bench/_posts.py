@@ -6,7 +6,8 @@ import os
 import tempfile
 from pathlib import Path
 
-from nlp.corpus import Example, read, split
+from nlp.corpus import Example, read
+from nlp.split import split
 
 AUTHORED = Path(__file__).parents[1] / "tests" / "nlp" / "authored_eval.jsonl"
 

@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from nlp.corpus import find, rows
+from nlp.corpus_files import find, rows
 from nlp.entities import EntityFinder
 
 LABELLED = ("finance_posts.labelled.train", "finance_posts.labelled.more.train", "authored_posts")

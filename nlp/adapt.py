@@ -25,9 +25,10 @@ from domain.errors import InputError
 from nlp import bundle as bundles
 from nlp import corpus, evaluate, gate, tune
 from nlp.bundle import Bundle, open_bundle
-from nlp.corpus import Example, Split
+from nlp.corpus import Example
 from nlp.fusion import Fusion
 from nlp.runtime import Runtime
+from nlp.split import HELD_OUT, Split, clusters, marks, parted, place
 from nlp.team_labels import SET
 from nlp.train_settings import before_torch
 
@@ -92,7 +93,7 @@ def replayed(folder: Path | None = None) -> Split:
     ]
     if not found:
         raise InputError(f"{folder} 里没有 {SETS[0]}.jsonl.gz")
-    return corpus.parted([e for name in found for e in corpus.read(folder, name)], held_out=corpus.HELD_OUT)
+    return parted([e for name in found for e in corpus.read(folder, name)], held_out=HELD_OUT)
 
 
 def own_parts(own: Sequence[Example], replay: Split, share: float) -> tuple[list[Example], list[Example]]:
@@ -101,14 +102,14 @@ def own_parts(own: Sequence[Example], replay: Split, share: float) -> tuple[list
     What copies a post that the gate measures on, or that is calibrated on, is left out altogether.
     """
     kept_out = [*replay.tune, *replay.test]
-    roots = corpus.clusters([*own, *kept_out])
+    roots = clusters([*own, *kept_out])
     taken = set(roots[len(own) :])
     roots = roots[: len(own)]
     train: list[Example] = []
     test: list[Example] = []
-    for example, root, mark in zip(own, roots, corpus.marks(own, roots), strict=True):
+    for example, root, mark in zip(own, roots, marks(own, roots), strict=True):
         if root not in taken:
-            (test if corpus.place(mark) < share else train).append(example)
+            (test if place(mark) < share else train).append(example)
     return train, test
 
 

@@ -18,7 +18,7 @@ from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedModel
 
 from domain.errors import ModelError
 from nlp import bundle as bundles
-from nlp import corpus
+from nlp.corpus_files import digest
 from nlp.export import restore
 from nlp.model import Judge, without_pooler
 from nlp.tokens import Tokeniser
@@ -75,7 +75,7 @@ def identity(base: str | Path) -> str:
     """What tells one base from another: the digest of its weights, or the name of one on the hub."""
     for name in (ENCODER, "model.safetensors"):
         if (weights := Path(base) / name).is_file():
-            return corpus.digest(weights)
+            return digest(weights)
     return str(base)
 
 

@@ -9,9 +9,9 @@ from typing import Any
 
 from domain.errors import ModelError
 from nlp.bundle import Bundle
-from nlp.corpus import Split
 from nlp.evaluate import MODEL, lines, values
 from nlp.scores import Scores
+from nlp.split import Split
 
 PURPOSE = (
     "Judges Chinese posts about internet-finance platforms: sentiment of the post and towards each company named, "

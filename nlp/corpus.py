@@ -1,28 +1,21 @@
-"""The training corpora as labelled examples, and the split that keeps copies on one side of it.
+"""The training corpora as labelled examples.
 
 Every set keeps the meaning of its own labels: what a set does not say is masked, not guessed.
 """
 
 from __future__ import annotations
 
-import gzip
 import hashlib
-import json
-import zlib
-from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from domain.errors import InputError
 from nlp.clean import clip, joined, normalise
+from nlp.corpus_files import blaming, find, placed, text_hash
 from nlp.labels import DOMAINS, EMOTIONS, EVENTS, SENTIMENTS, STANCES, TOPICS
-from nlp.minhash import PERMUTATIONS, shingles, signature
 
 READ_POSTS = "read_posts"
 """Posts of ``READ_FROM`` that were read and labelled for this project; only their hashes and labels ship."""
@@ -41,12 +34,6 @@ OTHERS = (
 )
 AUXILIARY = ("crisis_events.train", "weibo_emotion.train")
 """Sets that teach the encoder and measure nothing."""
-HELD_OUT = 0.2
-"""Share of the clusters that are not trained on: half to tune on, half to measure on."""
-BANDS = 8
-LARGEST = 40
-"""A larger cluster (one advert pasted everywhere) is always trained on: it would fill a held-out part."""
-
 ANY = (True, True, True)
 NOT_NEGATIVE = (False, True, True)
 
@@ -107,64 +94,6 @@ def _number(names: Sequence[str], name: str) -> int:
     return names.index(name)
 
 
-def rows(path: Path) -> Iterator[dict[str, Any]]:
-    """Rows of a JSON Lines file, gzip or not. Raises ``InputError`` naming file and row."""
-    for _, row in placed(path):
-        yield row
-
-
-def placed(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Each row with the words that say where it stands."""
-    opener = gzip.open if path.suffix == ".gz" else open
-    number = 0
-    try:
-        with opener(path, "rb") as lines:
-            for number, line in enumerate(lines, 1):
-                where = f"{path} 第 {number} 行"
-                yield where, _row(line, where)
-    except (EOFError, zlib.error) as error:
-        raise InputError(f"{path} 第 {number + 1} 行读不出来：压缩文件不完整") from error
-    except OSError as error:
-        raise InputError(f"读不了 {path}:{error.strerror or error}") from error
-
-
-def _row(line: bytes, where: str) -> dict[str, Any]:
-    try:
-        row = json.loads(line.decode("utf-8"))
-    except UnicodeDecodeError as error:
-        raise InputError(f"{where}不是 UTF-8") from error
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{where}不是 JSON:{error}") from error
-    if not isinstance(row, dict):
-        raise InputError(f"{where}不是一组键值")
-    return row
-
-
-@contextmanager
-def blaming(where: str) -> Iterator[None]:
-    """What a row lacks, or holds of a wrong kind, is said as an ``InputError`` with its place."""
-    try:
-        yield
-    except KeyError as error:
-        raise InputError(f"{where}没有 {error.args[0]}") from error
-    except (ValueError, TypeError, AttributeError, IndexError) as error:
-        raise InputError(f"{where}内容不对：{' '.join(str(error).split())}") from error
-
-
-def shipped() -> Path:
-    """The folder of what was written or labelled for this project and comes with the package."""
-    return Path(str(resources.files("nlp") / "corpora"))
-
-
-def find(data: Path, name: str) -> Path:
-    """The file of a set, in a folder or among what ships. Raises ``InputError`` when it is missing."""
-    for folder in (data, shipped()):
-        for ending in (".jsonl.gz", ".jsonl"):
-            if (path := folder / f"{name}{ending}").is_file():
-                return path
-    raise InputError(f"{data} 里没有 {name}.jsonl.gz")
-
-
 def read(data: Path, name: str) -> list[Example]:
     """One set as examples; texts that are empty after normalisation are left out."""
     make = _MAKERS[name.split(".", maxsplit=1)[0]]
@@ -173,11 +102,6 @@ def read(data: Path, name: str) -> list[Example]:
         with blaming(where):
             made.append(make(name, row))
     return [example for example in made if example.text]
-
-
-def text_hash(text: str) -> str:
-    """By what a text of a corpus that may not be copied is known in the repository: SHA-256, hexadecimal."""
-    return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()
 
 
 def _read_posts(data: Path) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -313,88 +237,6 @@ _MAKERS = {
     "forum_sentiment": _sentiment_only,
     "crisis_events": _events,
 }
-
-
-def clusters(examples: Sequence[Example]) -> list[int]:
-    """For each example the number of its cluster: near-duplicates (8 bands of 8 MinHashes) and groups share one."""
-    parent = list(range(len(examples)))
-
-    def root(i: int) -> int:
-        while parent[i] != i:
-            parent[i] = i = parent[parent[i]]
-        return i
-
-    first: dict[tuple[int, bytes] | str, int] = {}
-    width = PERMUTATIONS // BANDS
-    for i, example in enumerate(examples):
-        marks = signature(shingles(example.text[:600]))
-        names: list[tuple[int, bytes] | str] = [
-            (band, marks[band * width : (band + 1) * width].tobytes()) for band in range(BANDS)
-        ]
-        if example.group:
-            names.append(example.group)
-        for name in names:
-            parent[root(i)] = root(first.setdefault(name, i))
-    return [root(i) for i in range(len(examples))]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Split:
-    """Training examples, and two held-out parts of the labelled sets: one to tune on, one to measure on."""
-
-    train: list[Example]
-    tune: list[Example]
-    test: list[Example]
-
-
-def split(data: Path, *, held_out: float = HELD_OUT) -> Split:
-    """Split by the hash of the cluster: no near-duplicate and no contrast group is on two sides.
-
-    Half of ``held_out`` is for tuning, half for measuring; rows of the public sets that copy a held-out text
-    are dropped from training.
-    """
-    return parted(
-        [example for name in (*LABELLED, *OTHERS) for example in read(data, name)], held_out=held_out
-    )
-
-
-def parted(examples: Sequence[Example], *, held_out: float) -> Split:
-    """See ``split``."""
-    parts: dict[str, list[Example]] = {"train": [], "tune": [], "test": []}
-    for example, mark in zip(examples, marks(examples, clusters(examples)), strict=True):
-        at = place(mark)
-        part = "test" if at < held_out / 2 else "tune" if at < held_out else "train"
-        if part != "train" and example.set in AUXILIARY:
-            continue
-        parts[part].append(example)
-    return Split(**parts)
-
-
-def marks(examples: Sequence[Example], roots: Sequence[int]) -> list[str]:
-    """For each example the smallest digest in its cluster; empty for a cluster above ``LARGEST``.
-
-    ``roots`` are those of ``clusters``.
-    """
-    smallest: dict[int, str] = {}
-    sizes = Counter(roots)
-    for example, number in zip(examples, roots, strict=True):
-        digest = hashlib.sha256(example.text.encode()).hexdigest()
-        smallest[number] = min(smallest.get(number, digest), digest)
-    return [smallest[number] if sizes[number] <= LARGEST else "" for number in roots]
-
-
-def place(mark: str) -> float:
-    """Where a cluster stands in 0..1, by which a part is held out; one that is always trained on: 1.
-
-    The smallest of many digests is small: hashed again, a large cluster is held out as often as a single text.
-    """
-    return int(text_hash(mark)[:8], 16) / 2**32 if mark else 1.0
-
-
-def digest(path: Path) -> str:
-    """SHA-256 of a file, hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def renamed(example: Example, names: Sequence[str], rng: np.random.Generator) -> Example:

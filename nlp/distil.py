@@ -31,13 +31,15 @@ from nlp.bases import RECORD, from_pretrained, origin, save_pretrained, tokenise
 from nlp.batches import MOST_NAMES, pad, plan
 from nlp.bundle import open_bundle
 from nlp.clean import clip, joined
-from nlp.corpus import LABELLED, Example, Split, renamed
+from nlp.corpus import LABELLED, Example, renamed
+from nlp.corpus_files import blaming, find, placed
 from nlp.encoder import softmax
 from nlp.entities import EntityFinder
 from nlp.fusion import UNNAMED, reach, sigmoid
 from nlp.learn import Recipe, run
 from nlp.runtime import Runtime
 from nlp.segment import Segmenter
+from nlp.split import Split
 from nlp.tokens import WINDOW, Tokeniser, Window, mentions, told_of, window
 from nlp.wide import COLUMNS
 
@@ -114,8 +116,8 @@ def readable(data: Path, parts: Split, variants: dict[str, float]) -> list[tuple
     chosen = [(e, variants[e.set]) for e in parts.train if variants.get(e.set, 0) > 0]
     name = corpus.UNLABELLED
     if any(key.startswith(f"{name}/") for key in variants):
-        for number, (where, row) in enumerate(corpus.placed(corpus.find(data, name))):
-            with corpus.blaming(where):
+        for number, (where, row) in enumerate(placed(find(data, name))):
+            with blaming(where):
                 times = variants.get(f"{name}/{row['source']}", 0.0)
                 text = joined(clip(row.get("title") or ""), clip(row["text"])) if times > 0 else ""
             if len(text) > 5:

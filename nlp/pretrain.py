@@ -23,10 +23,10 @@ from torch.nn import functional
 from transformers import AutoConfig, BertForMaskedLM
 
 from domain.errors import InputError, ModelError
-from nlp import corpus
 from nlp.bases import RECORD, origin, save_encoder, tokeniser_of
 from nlp.batches import Steps, padded, plan
 from nlp.clean import clip, joined
+from nlp.corpus_files import blaming, find, placed
 from nlp.learn import Recipe, run
 from nlp.segment import Segmenter
 from nlp.tokens import WINDOW, Tokeniser
@@ -94,11 +94,11 @@ def texts(data: Path, sets: dict[str, float]) -> Iterator[tuple[str, float]]:
     """
     seen: set[int] = set()
     for name in dict.fromkeys(key.partition("/")[0] for key in sets):
-        for where, row in corpus.placed(corpus.find(data, name)):
+        for where, row in placed(find(data, name)):
             share = sets.get(f"{name}/{row.get('source')}", sets.get(name, 0.0))
             if share <= 0:
                 continue
-            with corpus.blaming(where):
+            with blaming(where):
                 parts = [row["a"], row["b"]] if "a" in row else [row["text"]]
                 made = [joined(clip(row.get("title") or ""), clip(part)) for part in parts]
             for text in made:

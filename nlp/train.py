@@ -4,7 +4,7 @@
   masked words on unlabelled posts (nlp.pretrain)         → work/pretrained/model
   imitation of a larger encoder on the same (nlp.imitate) → work/imitated/model
   distillation from other models (nlp.distil)             → work/distilled/model
-1 split        what is trained on, tuned on and measured on (nlp.corpus)
+1 split        what is trained on, tuned on and measured on (nlp.split)
 2 n-grams      the wide part (nlp.wide_fit)           → work/wide.safetensors, work/kinds.safetensors
 3 encoder      fine-tuning within a budget (nlp.learn) → work/encoder.safetensors, resumable at any point
 4 finish       calibration and thresholds (nlp.tune), scores (nlp.evaluate), card, manifest → out
@@ -25,9 +25,11 @@ from typing import Any, TypeVar
 from domain.errors import ConfigError, InputError, ModelError
 from nlp import bundle as bundles
 from nlp import card, corpus, evaluate, tune
+from nlp.corpus_files import digest, find
 from nlp.lexicon import Lexicon
 from nlp.runtime import Runtime
 from nlp.segment import Segmenter
+from nlp.split import Split, split
 from nlp.train_settings import before_torch
 from nlp.wide import Wide
 
@@ -38,7 +40,7 @@ Kind = TypeVar("Kind")
 def digests(data: Path, more: Iterable[str] = ()) -> dict[str, str]:
     """SHA-256 of every corpus file that is read, of further sets too. Raises ``InputError`` when one is missing."""
     names = dict.fromkeys((*corpus.LABELLED, *corpus.OTHERS, corpus.UNLABELLED, *more))
-    return {(path := corpus.find(data, name)).name: corpus.digest(path) for name in names}
+    return {(path := find(data, name)).name: digest(path) for name in names}
 
 
 def shipped_base() -> Path:
@@ -109,7 +111,7 @@ def train(
     _claim(work, run)
     start = _unlabelled(data, base, work, chosen, before, say)
     say("读语料")
-    parts = corpus.split(data, held_out=chosen["held_out"])
+    parts = split(data, held_out=chosen["held_out"])
     if not any(example.set in corpus.LABELLED for example in parts.train):
         raise InputError(f"{data} 里没有可训练的标注帖：标注文件是空的，或全部落在留出部分")
     if not parts.tune or not parts.test:
@@ -250,7 +252,7 @@ def _claimed(path: Path) -> dict[str, Any]:
     return read if isinstance(read, dict) else {}
 
 
-def _wide(parts: corpus.Split, work: Path, chosen: Mapping[str, Any], say: Say) -> None:
+def _wide(parts: Split, work: Path, chosen: Mapping[str, Any], say: Say) -> None:
     """Both tables of n-grams into the work folder, once."""
     platform = [e for e in parts.train if e.set in corpus.LABELLED]
     kinds = [e for e in parts.train if e.set in corpus.LABELLED or e.domain > 0]
@@ -274,7 +276,7 @@ def finish(
     out: Path,
     work: Path,
     run: Mapping[str, Any],
-    parts: corpus.Split,
+    parts: Split,
     say: Say,
 ) -> str:
     """Calibrate, measure, describe and seal what the work folder holds, finished or not yet.

@@ -37,16 +37,17 @@ def command(
                 f"它与改进之前的比较在 Adapted 一节，它自己的成绩要用 --data 评测。\n\n{table}"
             )
     else:
-        from nlp import corpus, evaluate, train
+        from nlp import evaluate, train
         from nlp.lexicon import Lexicon
         from nlp.runtime import Runtime
         from nlp.segment import Segmenter
+        from nlp.split import split
 
         held_out, known = card.learnt(bundle)
         # What was only read before the labels is not needed again.
         if any(known.get(name) != digest for name, digest in train.digests(data).items()):
             print("注意：语料与训练时的不同，留出部分可能含训练过的帖子", file=sys.stderr)
-        parts = corpus.split(data, held_out=held_out)
+        parts = split(data, held_out=held_out)
         compared = evaluate.compare(Runtime(bundle), Lexicon.shipped(Segmenter()), parts.test)
         found = {"scores": evaluate.values(compared)}
         table = "\n".join(evaluate.lines(compared)) + "\n"

@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 
 from domain.errors import InputError
-from nlp import adapt, batches, bundle, corpus
+from nlp import adapt, batches, bundle
 from nlp.bundle import open_bundle, shipped
-from nlp.corpus import ANY, Example, Split, only
+from nlp.corpus import ANY, Example, only
 from nlp.judgement import Item
 from nlp.runtime import Runtime
+from nlp.split import LARGEST, Split
 from nlp.team_labels import SET
 
 HERE = Path(__file__).parent
@@ -80,7 +81,7 @@ def test_a_cluster_of_copies_is_held_out_as_often_as_a_single_post(replay: Split
     train, test = adapt.own_parts(copies, replay, 0.2)
     held_out = {e.key.split(".")[0] for e in test}
     assert 8 <= len(held_out) <= 35 and not held_out & {e.key.split(".")[0] for e in train}
-    pasted = [replace(own(1)[0], key=str(n)) for n in range(corpus.LARGEST + 1)]
+    pasted = [replace(own(1)[0], key=str(n)) for n in range(LARGEST + 1)]
     assert adapt.own_parts(pasted, replay, 1.0)[1] == [], "what is pasted everywhere is always trained on"
 
 

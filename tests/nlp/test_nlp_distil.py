@@ -12,12 +12,13 @@ import pytest
 
 from domain.errors import InputError
 from nlp.bundle import shipped
-from nlp.corpus import Example, Split
+from nlp.corpus import Example
 from nlp.encoder import softmax
 from nlp.fusion import sigmoid
 from nlp.judgement import Item
 from nlp.runtime import Runtime
 from nlp.segment import Segmenter
+from nlp.split import Split
 
 torch = pytest.importorskip("torch")
 

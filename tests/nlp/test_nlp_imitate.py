@@ -18,10 +18,11 @@ from hypothesis import given  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
 from tokenizers import BertWordPieceTokenizer  # noqa: E402
 
-from nlp import corpus, imitate, learn  # noqa: E402
+from nlp import imitate, learn  # noqa: E402
 from nlp.bases import from_pretrained, origin, tokeniser_of  # noqa: E402
 from nlp.batches import plan  # noqa: E402
 from nlp.bundle import shipped  # noqa: E402
+from nlp.corpus_files import digest  # noqa: E402
 from nlp.imitate import LONGEST, MOST_PIECES, Guide, Practice, means, pair, passages  # noqa: E402
 from nlp.tokens import Tokeniser  # noqa: E402
 from nlp.train import shipped_base  # noqa: E402
@@ -213,9 +214,9 @@ def test_a_killed_imitation_goes_on_and_the_base_explains_more_and_more(
     made = again(told.append)
     assert any(line.startswith("接着第") for line in told)
     record = json.loads((made / "pretraining.json").read_text("utf-8"))
-    assert record["guide"] == corpus.digest(guide / "model.safetensors")
-    assert record["base"] == {"identity": corpus.digest(base / "model.safetensors")}
-    assert origin(made) == {"identity": corpus.digest(made / "model.safetensors"), "record": record}
+    assert record["guide"] == digest(guide / "model.safetensors")
+    assert record["base"] == {"identity": digest(base / "model.safetensors")}
+    assert origin(made) == {"identity": digest(made / "model.safetensors"), "record": record}
     curve = record["run"]["curve"]
     assert curve[-1]["word"] < 0.8 * curve[0]["word"]
     assert from_pretrained(made).bert.config.hidden_size == 32

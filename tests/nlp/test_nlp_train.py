@@ -10,11 +10,13 @@ import numpy as np
 import pytest
 
 from domain.errors import ConfigError, InputError, ModelError
-from nlp import bundle, card, corpus, train, train_settings
-from nlp.corpus import NOT_NEGATIVE, Example, clusters, only, read, renamed, split
+from nlp import bundle, card, train, train_settings
+from nlp.corpus import NOT_NEGATIVE, Example, only, read, renamed
+from nlp.corpus_files import digest, text_hash
 from nlp.judgement import Item
 from nlp.labels import STANCES, TOPICS
 from nlp.runtime import Runtime
+from nlp.split import HELD_OUT, Split, clusters, split
 from nlp.wide import Wide, grams
 
 HERE = Path(__file__).parent
@@ -59,7 +61,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write(folder, "unlabelled", [{"source": "finance_post", "text": row["text"]} for row in rows[338:343]])
     labels = [
         {
-            "sha256": corpus.text_hash(row["text"]), "sentiment": row["sentiment"], "topics": row["topics"],
+            "sha256": text_hash(row["text"]), "sentiment": row["sentiment"], "topics": row["topics"],
             "stance": row["stance"], "ad": row["ad"],
             "entities": [[row["text"].index(e), row["text"].index(e) + len(e)] for e in row["entities"]],
             "negative_about": [row["entities"].index(e) for e in row["negative_about"]],
@@ -67,9 +69,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for row in rows[338:343]
     ]  # fmt: skip
     # One of a public set, which labels its companies itself.
-    labels.append(
-        labels[0] | {"sha256": corpus.text_hash(rows[260]["text"]), "entities": [], "negative_about": []}
-    )
+    labels.append(labels[0] | {"sha256": text_hash(rows[260]["text"]), "entities": [], "negative_about": []})
     write(folder, "read_posts", labels)
     write(
         folder,
@@ -214,7 +214,7 @@ def test_a_row_that_cannot_be_used_is_named(tmp_path: Path, bad: Any, why: str) 
 
 
 def test_a_compressed_file_that_ends_early_is_named_with_its_row(tmp_path: Path) -> None:
-    rows = [GOOD | {"text": corpus.text_hash(str(i))} for i in range(200)]
+    rows = [GOOD | {"text": text_hash(str(i))} for i in range(200)]
     whole = gzip.compress("".join(json.dumps(row) + "\n" for row in rows).encode())
     (tmp_path / "written_posts.jsonl.gz").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(InputError, match=r"written_posts\.jsonl\.gz 第 \d+ 行读不出来"):
@@ -239,7 +239,7 @@ def test_labels_by_hash_that_cannot_be_used_are_named(
 def test_settings_are_checked(tmp_path: Path) -> None:
     parts = {"encoder", "wide", "kinds", "pretrain", "imitate", "distil"}
     assert set(train_settings.read()) == {"held_out", *parts}
-    assert train_settings.read()["held_out"] == corpus.HELD_OUT, "what a team replays is parted the same way"
+    assert train_settings.read()["held_out"] == HELD_OUT, "what a team replays is parted the same way"
     bad = tmp_path / "t.yaml"
     for text in ("held_out: 1", "encoder: 3", "[", "- 1", "more: 1"):
         bad.write_text(text, "utf-8")
@@ -384,7 +384,7 @@ def test_what_the_labels_are_learnt_by_has_imitated_the_guide(data: Path, base: 
             out=tmp_path / "o", work=tmp_path / "w", chosen=chosen, budget_min=1, say=until_the_corpora,
         )  # fmt: skip
     claimed = json.loads((tmp_path / "w" / "run.json").read_text("utf-8"))
-    assert (claimed["guide"], claimed["guide_min"]) == (corpus.digest(guide / "model.safetensors"), 0.05)
+    assert (claimed["guide"], claimed["guide_min"]) == (digest(guide / "model.safetensors"), 0.05)
     made = json.loads((tmp_path / "w" / "imitated" / "model" / "pretraining.json").read_text("utf-8"))
     assert made["practice"]["sets"] == {"authored_posts": 1.0} and made["run"]["minutes"] <= 0.2
 
@@ -484,7 +484,7 @@ def test_the_card_names_the_real_base_and_all_that_came_before_the_labels(data: 
         "data": read_too, "base": "0" * 64, "pretrain_min": 60.0, "guide": "1" * 64, "guide_min": 30.0,
         "teachers": ["big@1", "own@2"], "distil_min": 90.0, "budget_min": 45.0, "settings": {"held_out": 0.2},
     }  # fmt: skip
-    parts = corpus.Split(train=[], tune=[], test=[])
+    parts = Split(train=[], tune=[], test=[])
     made = card.describe(run=run, parts=parts, fitting={}, scores={})
     assert (made["base_sha256"], made["guide"], made["teachers"]) == ("0" * 64, "1" * 64, ["big@1", "own@2"])
     minutes = ("further_pretraining", "imitation", "distillation", "budget")
@@ -558,8 +558,8 @@ def test_a_killed_training_goes_on_and_ends_in_a_model_that_loads(
     assert made.name == name
     assert len(made.judge([Item(text="云桥金融跑路", entities=("云桥金融",))])) == 1
     told_of = json.loads((tmp_path / "out" / "card.json").read_text("utf-8"))
-    assert told_of["data_sha256"]["authored_posts.jsonl"] == corpus.digest(data / "authored_posts.jsonl")
-    assert told_of["base_sha256"] == corpus.digest(base / "model.safetensors")
+    assert told_of["data_sha256"]["authored_posts.jsonl"] == digest(data / "authored_posts.jsonl")
+    assert told_of["base_sha256"] == digest(base / "model.safetensors")
     assert set(told_of["scores"]) == {"yujing", "n-grams", "lexicon"}
     assert run(told.append) == name, "done work is not done again and gives the same model"
     with pytest.raises(ConfigError, match="另一次训练"):
