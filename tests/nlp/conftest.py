@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -48,3 +49,40 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )  # fmt: skip
     BertForMaskedLM(config).save_pretrained(folder)
     return folder
+
+
+Training = Callable[[Callable[[str], None]], Path]
+"""A training that says its lines to what it is given, and returns what it made."""
+
+
+@pytest.fixture
+def killed_and_resumed(monkeypatch: pytest.MonkeyPatch) -> Callable[[Training], Path]:
+    """Begins a training, stops it at its first line of progress, lets it go on, and asks for it a third time."""
+    pytest.importorskip("torch")
+    from nlp import learn
+
+    class Killed(Exception):
+        pass
+
+    def run(training: Training) -> Path:
+        told: list[str] = []
+
+        def stop(line: str) -> None:
+            told.append(line)
+            if "词片/秒" in line:
+                raise Killed
+
+        monkeypatch.setattr(learn, "SAVE_EVERY_S", -1)
+        monkeypatch.setattr(learn, "SAY_EVERY", 3)
+        with pytest.raises(Killed):
+            training(stop)
+        made = training(told.append)
+        assert any(line.startswith("接着第") for line in told)
+        before = {path.name: path.read_bytes() for path in made.iterdir()}
+        said = len(told)
+        assert training(told.append) == made
+        assert {path.name: path.read_bytes() for path in made.iterdir()} == before
+        assert len(told) == said, "what is done reads nothing again"
+        return made
+
+    return run

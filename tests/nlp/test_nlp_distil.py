@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -24,7 +24,7 @@ torch = pytest.importorskip("torch")
 
 from safetensors.torch import load_file  # noqa: E402
 
-from nlp import distil, learn  # noqa: E402
+from nlp import distil  # noqa: E402
 from nlp.bases import from_pretrained  # noqa: E402
 
 LOSSES = {"sentiment": 1.0, "domain": 0.2, "topics": 0.6, "stance": 0.5, "ad": 0.3, "entity": 1.0}
@@ -149,37 +149,27 @@ def test_the_loss_is_least_for_who_agrees_with_the_teachers() -> None:
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_a_killed_distillation_goes_on_and_leaves_a_base_with_its_heads(
-    data: Path, parts: Split, base: Path, lessons: distil.Lessons, tmp_path: Path
-) -> None:
-    class Killed(Exception):
-        pass
+    data: Path, parts: Split, base: Path, lessons: distil.Lessons, tmp_path: Path,
+    killed_and_resumed: Callable[[Callable[..., Path]], Path], monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    work = tmp_path / "w"
+    asked: list[int] = []
+    ask = distil.ask
 
-    told: list[str] = []
+    def counted(teachers: Sequence[Runtime], examples: Sequence[Example]) -> distil.Told:
+        asked.append(len(examples))
+        return ask(teachers, examples)
 
-    def stop(line: str) -> None:
-        told.append(line)
-        if "步" in line and "遍" in line:
-            raise Killed
-
-    def run(say: Any) -> Path:
-        return distil.distil(
-            data=data, parts=parts, teachers=[shipped()], base=base, work=tmp_path / "w", lessons=lessons,
-            budget_min=2, say=say,
-        )  # fmt: skip
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(learn, "SAVE_EVERY_S", 0)
-        patch.setattr(learn, "SAY_EVERY", 5)
-        with pytest.raises(Killed):
-            run(stop)
-        shard = (tmp_path / "w" / "told-0.npz").stat().st_mtime_ns
-        out = run(told.append)
-    assert any(line.startswith("接着第") for line in told)
-    assert (tmp_path / "w" / "told-0.npz").stat().st_mtime_ns == shard, "the teachers were not asked again"
+    monkeypatch.setattr(distil, "ask", counted)
+    out = killed_and_resumed(
+        lambda say: distil.distil(
+            data=data, parts=parts, teachers=[shipped()], base=base, work=work, lessons=lessons, budget_min=2,
+            say=say,
+        )
+    )  # fmt: skip
+    assert len(asked) == 1, "the teachers were not asked again"
     curve = json.loads((out / "pretraining.json").read_text("utf-8"))["run"]["curve"]
     assert curve[-1]["sentiment"] < 0.9 * curve[0]["sentiment"]
-    kept, trained = from_pretrained(out).state_dict(), load_file(tmp_path / "w" / "encoder.safetensors")
+    kept, trained = from_pretrained(out).state_dict(), load_file(work / "encoder.safetensors")
     assert set(kept) == set(trained)
     assert all(torch.allclose(kept[name], trained[name], atol=2e-3) for name in trained), "half precision"
-    said = len(told)
-    assert run(stop) == out and len(told) == said, "what is done reads nothing again"

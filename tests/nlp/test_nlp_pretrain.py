@@ -147,27 +147,14 @@ def test_a_vocabulary_beyond_two_bytes_is_refused(
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_a_killed_pre_training_goes_on_and_leaves_a_base(
-    data: Path, base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    data: Path, base: Path, tmp_path: Path, killed_and_resumed: Callable[[Callable[..., Path]], Path]
 ) -> None:
-    class Killed(Exception):
-        pass
-
-    def kill(line: str) -> None:
-        if "masked" in line:
-            raise Killed
-
     work = tmp_path / "work"
-
-    def again(say: Callable[[str], None]) -> Path:
-        return pretrain.pretrain(data=data, base=base, work=work, course=COURSE, budget_min=0.05, say=say)
-
-    monkeypatch.setattr(learn, "SAVE_EVERY_S", -1)
-    monkeypatch.setattr(learn, "SAY_EVERY", 3)
-    with pytest.raises(Killed):
-        again(kill)
-    told: list[str] = []
-    made = again(told.append)
-    assert any(line.startswith("接着第") for line in told)
+    made = killed_and_resumed(
+        lambda say: pretrain.pretrain(
+            data=data, base=base, work=work, course=COURSE, budget_min=0.05, say=say
+        )
+    )
     record = json.loads((made / "pretraining.json").read_text("utf-8"))
     curve = record["run"]["curve"]
     assert record["run"]["steps"] > 3 and curve[0]["masked"] > curve[-1]["masked"]
@@ -178,7 +165,3 @@ def test_a_killed_pre_training_goes_on_and_leaves_a_base(
     averaged = load_file(work / "encoder.safetensors")
     assert set(kept) == set(averaged), "the head for masked words is kept"
     assert all(torch.allclose(kept[name], averaged[name], atol=2e-3) for name in averaged), "half precision"
-    wanted = (made / "model.safetensors").read_bytes()
-    said = len(told)
-    assert again(told.append) == made and (made / "model.safetensors").read_bytes() == wanted
-    assert len(told) == said, "what is done reads nothing again"
