@@ -240,6 +240,9 @@ def prepare(
     data: Path, parts: Split, teachers: Sequence[Path], work: Path, lessons: Lessons, say: Say
 ) -> list[Path]:
     """The teachers' view of all variants, in files; those that are there are not made again."""
+    listed = work / "told.json"
+    if listed.exists():
+        return [work / name for name in json.loads(listed.read_text("utf-8"))]
     asked = [Runtime(open_bundle(teacher), workers=lessons.threads) for teacher in teachers]
     chosen = readable(data, parts, lessons.variants)
     varying = Varying([e for e, _ in chosen], lessons, Segmenter())
@@ -252,6 +255,9 @@ def prepare(
             _write(ask(asked, made[at : at + SHARD]), path)
             say(f"老师已看 {min(at + SHARD, len(made))}/{len(made)} 条")
         shards.append(path)
+    part = listed.with_suffix(".part")
+    part.write_text(json.dumps([path.name for path in shards]) + "\n", "utf-8")
+    part.rename(listed)
     return shards
 
 

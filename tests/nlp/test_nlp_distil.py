@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -123,6 +124,34 @@ def test_several_teachers_are_heard_alike(authored: list[Example]) -> None:
     assert np.allclose(both.stance, first.stance, atol=1e-2)
 
 
+def test_what_teachers_have_said_is_not_asked_again(
+    data: Path, parts: Split, lessons: distil.Lessons, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Killed(Exception):
+        pass
+
+    asked: list[int] = []
+    ask = distil.ask
+
+    def counted(teachers: Sequence[Runtime], examples: Sequence[Example]) -> distil.Told:
+        asked.append(len(examples))
+        return ask(teachers, examples)
+
+    def stop(_: str) -> None:
+        if len(asked) == 2:
+            raise Killed
+
+    monkeypatch.setattr(distil, "SHARD", 25)
+    monkeypatch.setattr(distil, "ask", counted)
+    with pytest.raises(Killed):
+        distil.prepare(data, parts, [shipped()], tmp_path, lessons, stop)
+    shards = distil.prepare(data, parts, [shipped()], tmp_path, lessons, print)
+    assert len(asked) == len(shards) > 2 and sum(asked) == sum(
+        len(distil._read(path).texts) for path in shards
+    )
+    assert distil.prepare(tmp_path / "none", parts, [], tmp_path, lessons, print) == shards
+
+
 def test_the_loss_is_least_for_who_agrees_with_the_teachers() -> None:
     rng = np.random.default_rng(1)
     shapes = {
@@ -150,24 +179,25 @@ def test_the_loss_is_least_for_who_agrees_with_the_teachers() -> None:
 @pytest.mark.filterwarnings("ignore")
 def test_a_killed_distillation_goes_on_and_leaves_a_base_with_its_heads(
     data: Path, parts: Split, base: Path, lessons: distil.Lessons, tmp_path: Path,
-    killed_and_resumed: Callable[[Callable[..., Path]], Path], monkeypatch: pytest.MonkeyPatch,
+    killed_and_resumed: Callable[[Callable[..., Path]], Path],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     work = tmp_path / "w"
-    asked: list[int] = []
-    ask = distil.ask
+    reads: list[Path] = []
+    readable = distil.readable
 
-    def counted(teachers: Sequence[Runtime], examples: Sequence[Example]) -> distil.Told:
-        asked.append(len(examples))
-        return ask(teachers, examples)
+    def counted(*given: Any) -> list[tuple[Example, float]]:
+        reads.append(work)
+        return readable(*given)
 
-    monkeypatch.setattr(distil, "ask", counted)
+    monkeypatch.setattr(distil, "readable", counted)
     out = killed_and_resumed(
         lambda say: distil.distil(
             data=data, parts=parts, teachers=[shipped()], base=base, work=work, lessons=lessons, budget_min=2,
             say=say,
         )
     )  # fmt: skip
-    assert len(asked) == 1, "the teachers were not asked again"
+    assert len(reads) == 1, "the texts were not varied again"
     curve = json.loads((out / "pretraining.json").read_text("utf-8"))["run"]["curve"]
     assert curve[-1]["sentiment"] < 0.9 * curve[0]["sentiment"]
     kept, trained = from_pretrained(out).state_dict(), load_file(work / "encoder.safetensors")
