@@ -66,9 +66,9 @@ def markdown(card: Mapping[str, Any], scores: Mapping[str, Mapping[str, Scores]]
         "On the part of the corpora that was neither trained nor tuned on; no near-duplicate and no contrast"
     )
     made.append(
-        f"group lies on two sides. `{MODEL}` is this model; `n-grams` its linear part alone; `lexicon` counts"
+        f"group lies on two sides. `{MODEL}` is this model; `encoder` and `n-grams` its two parts alone; `lexicon`"
     )
-    made += ["words cut by jieba.", "", *lines(scores), "", "## Weak spots", ""]
+    made += ["counts words cut by jieba.", "", *lines(scores), "", "## Weak spots", ""]
     made += [f"- {weakness}" for weakness in card["weaknesses"]]
     run = card["encoder_run"]
     made += ["", "## Learning curve", "", *curve(run), "", "## Where it came from", ""]

@@ -1,4 +1,4 @@
-"""How good the model is on posts that it was not trained on, beside two baselines."""
+"""How good the model is on posts that it was not trained on, beside each of its two parts and a lexicon."""
 
 from __future__ import annotations
 
@@ -16,15 +16,17 @@ from nlp.runtime import Runtime
 from nlp.scores import Scores, Told, table
 from nlp.wide import COLUMNS
 
-MODEL, LINEAR, LEXICON = "yujing", "n-grams", "lexicon"
+MODEL, ENCODER, LINEAR, LEXICON = "yujing", "encoder", "n-grams", "lexicon"
+AT_ONCE = 256
+"""Posts judged together."""
 
 
 def by_model(runtime: Runtime, examples: Sequence[Example]) -> list[Told]:
     """The shipped model; of a text for which no company is given it finds them, as ``yujing analyze`` does."""
     finder = EntityFinder()
     told: list[Told] = []
-    for start in range(0, len(examples), 256):
-        part = examples[start : start + 256]
+    for start in range(0, len(examples), AT_ONCE):
+        part = examples[start : start + AT_ONCE]
         for example, j in zip(part, runtime.judge([_item(e, finder) for e in part]), strict=True):
             told.append(
                 Told(
@@ -43,6 +45,25 @@ def _item(example: Example, finder: EntityFinder) -> Item:
     if example.entities:
         return Item(text=example.text, entities=tuple(name for name, _ in example.entities))
     return Item(text=example.text, entities=tuple(finder.find(example.text)), found=True)
+
+
+def by_encoder(runtime: Runtime, examples: Sequence[Example]) -> list[Told]:
+    """The network alone, not calibrated, told which kind of text it reads."""
+    told: list[Told] = []
+    for start in range(0, len(examples), AT_ONCE):
+        part = examples[start : start + AT_ONCE]
+        asked = [(e.text, tuple(name for name, _ in e.entities)) for e in part]
+        for example, logits in zip(part, runtime.logits(asked), strict=True):
+            told.append(
+                Told(
+                    sentiment=logits.sentiment[max(example.domain, 0)].tolist(),
+                    topics=np.flatnonzero(logits.topics > 0).tolist(),
+                    stance=int(logits.stance.argmax()),
+                    ad=bool(logits.ad[0] > 0),
+                    entities=logits.entity.tolist(),
+                )
+            )
+    return told
 
 
 def by_grams(runtime: Runtime, examples: Sequence[Example]) -> list[Told]:
@@ -77,6 +98,7 @@ def compare(runtime: Runtime, lexicon: Lexicon, examples: Sequence[Example]) -> 
     """For each classifier the scores of every slice; the model's with their bootstrap intervals."""
     return {
         MODEL: table(examples, by_model(runtime, examples), bootstrap=True),
+        ENCODER: table(examples, by_encoder(runtime, examples)),
         LINEAR: table(examples, by_grams(runtime, examples)),
         LEXICON: table(examples, by_lexicon(lexicon, examples)),
     }

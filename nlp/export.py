@@ -137,7 +137,9 @@ def _keep(model: ModelProto, judge: Judge) -> None:
     for name, value in judge.state_dict().items():
         if name not in known:
             model.graph.initializer.append(numpy_helper.from_array(value.float().numpy(), name))
-    helper.set_model_props(model, {"config": json.dumps(judge.bert.config.to_dict())})
+    settings = judge.bert.config.to_dict()
+    settings.pop("_name_or_path", None)  # a folder of whoever trained it: nobody else's business
+    helper.set_model_props(model, {"config": json.dumps(settings)})
 
 
 def _weights(model: ModelProto) -> dict[str, tuple[NodeProto, str]]:

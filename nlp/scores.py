@@ -163,7 +163,8 @@ def _accused(examples: Sequence[Example], told: Sequence[Told]) -> dict[str, Any
 
 
 def slices(examples: Sequence[Example]) -> dict[str, list[int]]:
-    """Indices by set, by contrast group and form where a set has them, and by ``nlp.slices`` over the labelled sets."""
+    """Indices by set, by contrast group and form where a set has them; of the labelled sets also all together, and by
+    ``nlp.slices``."""
     result: dict[str, list[int]] = {}
     for i, example in enumerate(examples):
         name = example.set.removesuffix(".train")
@@ -173,7 +174,10 @@ def slices(examples: Sequence[Example]) -> dict[str, list[int]]:
         if example.form:
             names.append(f"{name}/{example.form}")
         if example.set in LABELLED:
-            names += [f"labelled/{each}" for each, belongs in SLICES.items() if belongs(example)]
+            names += [
+                "labelled",
+                *(f"labelled/{each}" for each, belongs in SLICES.items() if belongs(example)),
+            ]
         for each in names:
             result.setdefault(each, []).append(i)
     return result

@@ -98,7 +98,7 @@ def test_evaluate_shows_the_cards_scores() -> None:
     result = run(evaluate.command, "--json")
     assert result.exit_code == 0
     (row,) = parsed(result.stdout)
-    assert set(row["scores"]) == {"yujing", "n-grams", "lexicon"}
+    assert set(row["scores"]) == {"yujing", "encoder", "n-grams", "lexicon"}
     assert row["scores"]["yujing"]["authored_posts"]["posts"] > 300
     table = run(evaluate.command).stdout
     assert "authored_posts" in table and row["model"] in table

@@ -14,6 +14,7 @@ from transformers import BertConfig
 
 from domain.errors import ModelError
 from nlp.batches import pad
+from nlp.bundle import shipped
 from nlp.encoder import OUTPUTS, Encoder, Read
 from nlp.export import _traced, export, restore, state
 from nlp.model import Judge
@@ -132,10 +133,13 @@ def test_what_came_back_is_exported_again_without_a_loss(
 def test_the_same_judge_gives_the_same_file_without_traces_of_the_machine(
     judge: Judge, windows: list[Window], path: Path, tmp_path: Path
 ) -> None:
-    export(judge, windows=windows, out=tmp_path / "again.onnx")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(judge.bert.config, "_name_or_path", str(tmp_path))
+        export(judge, windows=windows, out=tmp_path / "again.onnx")
     content = (tmp_path / "again.onnx").read_bytes()
     assert content == path.read_bytes()
     assert b".py" not in content and str(Path(__file__).parents[2]).encode() not in content
+    assert b"_name_or_path" not in (shipped() / "encoder.onnx").read_bytes()
 
 
 def test_no_pair_of_products_overflows_sixteen_bits(path: Path) -> None:

@@ -63,7 +63,9 @@ def test_slices_are_by_set_contrast_form_and_kind() -> None:
         ]
     )
     assert made["authored_posts"] == [0] == made["authored_posts/contrast"] == made["authored_posts/weibo"]
-    assert made["labelled/negation"] == [0], "other sets do not have the labels"
+    assert made["labelled"] == [0, 2] and made["labelled/negation"] == [0], (
+        "other sets do not have the labels"
+    )
     assert made["news_sentiment"] == [1] and made[LABELLED[0].removesuffix(".train")] == [2]
 
 

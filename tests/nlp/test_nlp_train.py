@@ -560,7 +560,7 @@ def test_a_killed_training_goes_on_and_ends_in_a_model_that_loads(
     told_of = json.loads((tmp_path / "out" / "card.json").read_text("utf-8"))
     assert told_of["data_sha256"]["authored_posts.jsonl"] == digest(data / "authored_posts.jsonl")
     assert told_of["base_sha256"] == digest(base / "model.safetensors")
-    assert set(told_of["scores"]) == {"yujing", "n-grams", "lexicon"}
+    assert set(told_of["scores"]) == {"yujing", "encoder", "n-grams", "lexicon"}
     assert run(told.append) == name, "done work is not done again and gives the same model"
     with pytest.raises(ConfigError, match="另一次训练"):
         chosen["encoder"] |= {"seed": 99}
