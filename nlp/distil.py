@@ -1,11 +1,10 @@
 """Distillation: an encoder learns what whole models, its teachers, think of many texts (Hinton et al. 2015,
 "Distilling the knowledge in a neural network").
 
-What a teacher thinks are its calibrated probabilities, its n-grams heard; of several teachers the mean, which is right
-more often than any of them. Labelled posts about platforms are few, so each is read in many variants: clauses left
-out, mixed with another post's, words dropped, other companies named (after Tang et al. 2019, "Distilling
-task-specific knowledge from BERT into simple neural networks"). What a variant says nobody labelled; the teachers'
-probabilities are its label, doubt included.
+What a teacher thinks are its calibrated probabilities, its n-grams heard; of several teachers the mean. Labelled posts
+about platforms are few, so each is read in many variants: clauses left out, mixed with another post's, words dropped,
+other companies named (after Tang et al. 2019, "Distilling task-specific knowledge from BERT into simple neural
+networks"). What a variant says nobody labelled; the teachers' probabilities are its label, doubt included.
 
 Two stages, each kept in the work folder: texts and the teachers' view of them → ``told-N.npz``; then steps, resumable
 at any point → ``model/``, a base for ``yujing train`` with its heads. Imports torch.

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from nlp import tune
 from nlp.corpus import Example
 from nlp.entities import EntityFinder
 from nlp.judgement import Item
@@ -17,16 +18,14 @@ from nlp.scores import Scores, Told, table
 from nlp.wide import COLUMNS
 
 MODEL, ENCODER, LINEAR, LEXICON = "yujing", "encoder", "n-grams", "lexicon"
-AT_ONCE = 256
-"""Posts judged together."""
 
 
 def by_model(runtime: Runtime, examples: Sequence[Example]) -> list[Told]:
     """The shipped model; of a text for which no company is given it finds them, as ``yujing analyze`` does."""
     finder = EntityFinder()
     told: list[Told] = []
-    for start in range(0, len(examples), AT_ONCE):
-        part = examples[start : start + AT_ONCE]
+    for start in range(0, len(examples), 256):
+        part = examples[start : start + 256]
         for example, j in zip(part, runtime.judge([_item(e, finder) for e in part]), strict=True):
             told.append(
                 Told(
@@ -49,21 +48,16 @@ def _item(example: Example, finder: EntityFinder) -> Item:
 
 def by_encoder(runtime: Runtime, examples: Sequence[Example]) -> list[Told]:
     """The network alone, not calibrated, told which kind of text it reads."""
-    told: list[Told] = []
-    for start in range(0, len(examples), AT_ONCE):
-        part = examples[start : start + AT_ONCE]
-        asked = [(e.text, tuple(name for name, _ in e.entities)) for e in part]
-        for example, logits in zip(part, runtime.logits(asked), strict=True):
-            told.append(
-                Told(
-                    sentiment=logits.sentiment[max(example.domain, 0)].tolist(),
-                    topics=np.flatnonzero(logits.topics > 0).tolist(),
-                    stance=int(logits.stance.argmax()),
-                    ad=bool(logits.ad[0] > 0),
-                    entities=logits.entity.tolist(),
-                )
-            )
-    return told
+    return [
+        Told(
+            sentiment=logits.sentiment[max(example.domain, 0)].tolist(),
+            topics=np.flatnonzero(logits.topics > 0).tolist(),
+            stance=int(logits.stance.argmax()),
+            ad=bool(logits.ad[0] > 0),
+            entities=logits.entity.tolist(),
+        )
+        for example, logits in zip(examples, tune.read(runtime, examples), strict=True)
+    ]
 
 
 def by_grams(runtime: Runtime, examples: Sequence[Example]) -> list[Told]:
