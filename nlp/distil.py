@@ -34,13 +34,12 @@ from nlp.corpus import LABELLED, Example, renamed
 from nlp.corpus_files import blaming, find, placed
 from nlp.encoder import softmax
 from nlp.entities import EntityFinder
-from nlp.fusion import UNNAMED, reach, sigmoid
+from nlp.fusion import POST_TASKS, UNNAMED, reach, sigmoid
 from nlp.learn import Recipe, run
 from nlp.runtime import Runtime
 from nlp.segment import Segmenter
 from nlp.split import Split
 from nlp.tokens import WINDOW, Tokeniser, Window, mentions, told_of, window
-from nlp.wide import COLUMNS
 
 Say = Callable[[str], None]
 Floats = NDArray[np.floating]
@@ -51,7 +50,7 @@ SHARD = 5_000
 LEAST_DOMAIN = 0.025
 """Least weight of each kind of text in the loss of the sentiment: its head must not forget."""
 _CLAUSES = re.compile(r"[^。！？!?；;\n，,]*[。！？!?；;\n，,]*")
-_TASKS = ("sentiment", "domain", "stance", "ad", "topics")
+_TASKS = ("sentiment", "domain", *POST_TASKS)
 _LEAST = 1e-4
 """Least probability that is believed, of anything."""
 
@@ -203,10 +202,7 @@ def opinion(teacher: Runtime, texts: Sequence[str], names: Sequence[Sequence[str
     fusion, wide = teacher.fusion, raw["wide"]
     by_kind = fusion.by_kind(raw["sentiment"], wide, length)
     kinds = fusion.kinds(raw["domain"], wide, np.full(len(texts), UNNAMED))
-    mixed = {
-        task: getattr(fusion, task)(raw[task], wide[:, COLUMNS[task]], length[:, None])
-        for task in ("stance", "ad", "topics")
-    }
+    mixed = fusion.of_posts(raw, wide, length)
     told = [told_of(text, own) or set(own) for text, own in zip(texts, names, strict=True)]
     companies = [
         fusion.entities(each.entity, post, len(about) > 1)

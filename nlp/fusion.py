@@ -7,6 +7,7 @@ temperature of Guo et al. 2017), and for each topic the probability from which o
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -19,6 +20,8 @@ from nlp.wide import COLUMNS
 
 Array = NDArray[np.float32]
 
+POST_TASKS = ("topics", "stance", "ad")
+"""What is judged of a post besides its sentiment."""
 UNNAMED, FOUND, GIVEN = 0, 1, 2
 """What is known of the companies that a text is about."""
 
@@ -116,6 +119,13 @@ class Fusion:
         best = self.kinds(domain, wide, named).argmax(1)
         chosen: Array = self.by_kind(encoder, wide, length)[np.arange(len(best)), best]
         return chosen
+
+    def of_posts(self, encoder: Mapping[str, Array], wide: Array, length: Array) -> dict[str, Array]:
+        """Calibrated logits of topics, stance and advert, each posts × its outputs; ``encoder`` holds the network's."""
+        return {
+            task: getattr(self, task)(encoder[task], wide[:, COLUMNS[task]], length[:, None])
+            for task in POST_TASKS
+        }
 
     def entities(self, encoder: Array, post: Array, several: bool) -> Array:
         """Probabilities, names × sentiments, of one post's companies; ``post`` holds its sentiment."""

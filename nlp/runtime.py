@@ -17,12 +17,12 @@ from domain.errors import ModelError
 from nlp.bundle import Bundle, open_bundle
 from nlp.clean import clip, joined, normalise
 from nlp.encoder import Encoder, softmax
-from nlp.fusion import FOUND, GIVEN, UNNAMED, reach, sigmoid
+from nlp.fusion import FOUND, GIVEN, POST_TASKS, UNNAMED, reach, sigmoid
 from nlp.judgement import Item, Judgement, Logits
 from nlp.labels import DOMAINS, SENTIMENTS, STANCES, TOPICS
 from nlp.passages import LONG, heard, passages
 from nlp.tokens import WINDOW, Pieces, Window, mentions, told_of, window
-from nlp.wide import COLUMNS, side_by_side
+from nlp.wide import side_by_side
 
 MOST_WINDOWS = 64
 """Windows of one text that are read: as many as ``clip`` leaves of a text in Chinese, and of others the first and the
@@ -213,10 +213,7 @@ class Runtime:
         sentiment = self.fusion.sentiments(
             _stack(logits, "sentiment"), _stack(logits, "domain"), wide, named, length
         )
-        mixed = {
-            task: getattr(self.fusion, task)(_stack(logits, task), wide[:, COLUMNS[task]], length[:, None])
-            for task in ("topics", "stance", "ad")
-        }
+        mixed = self.fusion.of_posts({task: _stack(logits, task) for task in POST_TASKS}, wide, length)
         topics, ad = sigmoid(mixed["topics"]), sigmoid(mixed["ad"])[:, 0]
         stance = _shares(softmax(mixed["stance"]))
         entities = [
