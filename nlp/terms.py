@@ -18,11 +18,17 @@ from nlp.wordlists import words
 
 MOST_KEYWORDS = 10
 MOST_DECISIVE = 5
+FAINT = 0.2
+"""Part of the loudest decisive word's weight below which another one is chance (风口浪尖 beside 跑路)."""
 EVERYDAY = 6.0
 """Words of jieba's corpus below this inverse document frequency (处理 5.4, 知道 4.0) mark nothing by themselves."""
 READ = 3_000
 """Characters of a post that are looked at."""
 _HAS_LETTER = re.compile(r"[^\W\d_]")
+_QUANTITY = re.compile(
+    r"[第几]?[零一二两三四五六七八九十百千万亿几半多]+[个次名位人元块钱笔天周年月日号点时分秒钟期页遍张条家种层成岁]*"
+)
+"""三百名, 十分钟, 第六: jieba takes them for words, and rare ones."""
 _MARKUP = re.compile(
     rf"<!--[^<>]*>|<[/!]?[a-z][a-z0-9]*(?:[\s/][^<>]*)?(?:>|{LINK})|&(?:[a-z]{{2,8}}|#x?[0-9a-f]{{1,6}});"
     r"|\{[a-z]{2,8}:\d+\}",
@@ -89,7 +95,7 @@ class Terms:
         return tuple(best[:MOST_KEYWORDS])
 
     def _telling(self, word: str) -> bool:
-        if not 2 <= len(word) <= 20 or word in self._stop:
+        if not 2 <= len(word) <= 20 or word in self._stop or _QUANTITY.fullmatch(word):
             return False
         return word.isalpha() or bool(_HAS_LETTER.search(word))
 
@@ -97,6 +103,8 @@ class Terms:
         self, original: str, judgement: Judgement, wide: Wide, names: Sequence[str] = ()
     ) -> tuple[str, ...]:
         """Literal substrings of the original that spoke most for what was decided, at most five of 2–12 characters.
+
+        Of what speaks much more softly than the loudest word, nothing is shown: it would be there by chance.
 
         Empty for a neutral post without topics: nothing was decided against anybody. ``names`` (who it is about)
         and everyday words are left out: they say nothing to a reader, whatever weight they had.
@@ -116,9 +124,11 @@ class Terms:
                 worth = max(worth, 0.0) * 1.5 + 1e-3
             elif rarity(word, EVERYDAY) < EVERYDAY or any(word in name for name in plain):
                 continue
-            if 2 <= len(word) <= 12 and worth > 0 and word not in self._stop and _HAS_LETTER.search(word):
+            if len(word) <= 12 and worth > 0 and self._telling(word):
                 scored[word] = max(worth, scored.get(word, 0.0))
-        return _literal(original, sorted(scored, key=lambda word: (-scored[word], word)))
+        least = FAINT * max(scored.values(), default=0.0)
+        loud = [word for word, worth in scored.items() if worth >= least]
+        return _literal(original, sorted(loud, key=lambda word: (-scored[word], word)))
 
 
 def _literal(original: str, words: Sequence[str]) -> tuple[str, ...]:

@@ -52,6 +52,13 @@ def test_a_name_within_another_does_not_cut_it(terms: Terms) -> None:
     assert set(terms.keywords("云桥金融提现困难", ["云桥", "云桥金融"])) == {"云桥金融", "提现困难"}
 
 
+def _negative(text: str) -> Judgement:
+    return Judgement(
+        sentiment=(0.9, 0.05, 0.05), topics=(), stance=(), ad=0.0, entities=(), decided=(), is_ad=False,
+        read=normalise(text),
+    )  # fmt: skip
+
+
 class Loud(Wide):
     """Every character speaks as loudly."""
 
@@ -64,8 +71,32 @@ class Loud(Wide):
 
 def test_markup_and_pieces_of_names_decide_nothing(terms: Terms) -> None:
     text = "<font>陸金所</font>提现困难&nbsp;"
-    judged = Judgement(
-        sentiment=(0.9, 0.05, 0.05), topics=(), stance=(), ad=0.0, entities=(), decided=(), is_ad=False,
-        read=normalise(text),
-    )  # fmt: skip
+    judged = _negative(text)
     assert terms.decisive(text, judged, Loud(), ["陸金所"]) == ("提现困难",)
+
+
+def test_quantities_are_neither_keywords_nor_decisive(terms: Terms) -> None:
+    text = "排队十分钟，三百名老百姓提现困难，第六次，亏了四十多万"
+    assert {"提现困难", "老百姓"} <= set(terms.keywords(text))
+    judged = _negative(text)
+    assert not {"十分钟", "三百名", "第六次", "四十多万"} & {
+        *terms.keywords(text),
+        *terms.decisive(text, judged, Loud()),
+    }
+
+
+class Softer(Wide):
+    """The first four characters speak, the others as loudly as they are told to."""
+
+    def __init__(self, rest: float) -> None:
+        self._rest = rest
+
+    def carriers(self, text: str, outputs: Sequence[int]) -> np.ndarray:
+        return np.where(np.arange(len(text)) < 4, 1.0, self._rest).astype(np.float32)
+
+
+def test_what_speaks_faintly_beside_the_loudest_word_is_not_shown(terms: Terms) -> None:
+    text = "提现困难被推到风口浪尖"
+    judged = _negative(text)
+    assert terms.decisive(text, judged, Softer(0.1)) == ("提现困难",)
+    assert "风口浪尖" in terms.decisive(text, judged, Softer(0.5))
