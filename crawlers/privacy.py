@@ -18,53 +18,89 @@ _NARROW |= dict.fromkeys((0x200B, 0x200C, 0x200D, 0x200E, 0x200F, 0x2060, 0xFEFF
 
 # Cheap and wide: most posts hold neither eleven digits in a row (of any script) nor an @.
 _MAYBE = re.compile(r"[@＠]|\d(?:\D{0,2}\d){10}")
-_PERSONAL = re.compile(
-    r"(?P<url>https?://[^\s<>\"'，。；！？、（）【】《》“”]+)"
-    r"|(?P<mail>[A-Za-z0-9][A-Za-z0-9._%+\-]{0,63}@(?:[A-Za-z0-9\-]{1,63}\.){1,8}[A-Za-z]{2,24})"
+_ADDRESS = r"(?P<url>https?://(?:&amp;|[^\s<>\"',;|\x80-\U0010ffff])+)"
+_NUMBERS = (
+    r"(?P<mail>[A-Za-z0-9][A-Za-z0-9._%+\-]{0,63}@(?:[A-Za-z0-9\-]{1,63}\.){1,8}[A-Za-z]{2,24})"
     r"|(?<!\d)(?P<id>[1-9]\d{5}[ \-]?(?:18|19|20)\d\d[ \-]?(?:0[1-9]|1[0-2])[ \-]?(?:0[1-9]|[12]\d|3[01])"
     r"[ \-]?\d{3}[ \-]?[\dXx])(?!\d)"
     r"|(?<!\d)(?P<old>[1-9]\d{7}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])\d{3})(?!\d)"
     r"|(?<!\d)(?:(?:\+|00)?86[ \-]{0,2})?(?P<phone>1[ \-.·_]{0,2}[3-9](?:[ \-.·_]{0,2}\d){9})(?!\d)"
-    r"|(?<!\d)(?P<card>[2-9](?:[ \-]?\d){14,18})(?!\d)",
-    re.ASCII,
+    r"|(?<!\d)(?P<card>[2-9](?:[ \-]?\d){14,18})(?!\d)"
 )
+_PERSONAL = re.compile(rf"{_ADDRESS}|{_NUMBERS}", re.ASCII)
+_PLAIN = re.compile(_NUMBERS, re.ASCII)
+_NESTED = 2
+"""Addresses within the parameters of addresses that are read as such; what is deeper is text."""
 _MONEY_AFTER = re.compile(r"\s?(?:元(?!旦|宝)|圆|万(?!一|分)|亿|美[元金]|港[元币]|人民币|%|\.\d{1,2}(?!\d))")
 _MONEY_BEFORE = re.compile(r"[¥$€]\s?$|(?:RMB|CNY|USD)\s?$", re.IGNORECASE)
 _CARD_BEFORE = re.compile(r"(?:卡号|账号|帐号|银行卡|储蓄卡|信用卡|账户|帐户)\D{0,6}$")
 _DIGITS = re.compile(r"[^0-9Xx]")
 _GAPS = re.compile(r"[^0-9]+")
 _LOCATORS = re.compile(
-    r"(?:^|_|[a-z])(?:id|sn|no|code)$|^(?:t|ts|time|timestamp|v|p|page|offset|cursor|r|_)$", re.IGNORECASE
+    r"(?!.*(?:phone|mobile|(?<!ho)tel|cert|card|^id_?no|account|mail|contact))"
+    r"(?:.*(?:^|_|[a-z])(?:id|sn|no|code)$|(?:t|ts|time|timestamp|v|p|page|offset|cursor|r|_)$)",
+    re.IGNORECASE,
 )
+"""Names of parameters that say where a page is, and nothing of a person."""
+_DOUBLED = str.maketrans("0123456789", "0246813579")
+"""Twice a digit, with the digits of that added."""
 _ID_WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
 
 
 def mask(text: str) -> str:
     """The text with personal data masked; amounts, dates and the paths of addresses stay as they are."""
-    if not _MAYBE.search(text):
-        return text
-    narrow = text.translate(_NARROW)
-    parts: list[str] = []
-    end = 0
-    for match in _PERSONAL.finditer(narrow):
-        masked = _masked(match, narrow)
-        if masked is not None:
-            start, stop = match.span(match.lastgroup or 0)
-            parts += (text[end:start], masked)
-            end = stop
-    return "".join(parts) + text[end:] if parts else text
+    return _mask(text, _NESTED)
 
 
 def mask_url(url: str) -> str:
-    """An address whose query parameters hold no phone, ID, card or e-mail; its path stays, or it would lead nowhere."""
-    if "?" not in url:
+    """An address whose query parameters hold no phone, ID, card or e-mail; its path stays, or it would lead nowhere.
+
+    Parameters behind ``#`` count too (``#/apply?phone=…``). What is no address is masked like any text.
+    """
+    return _mask_url(url, _NESTED)
+
+
+def _mask(text: str, nested: int) -> str:
+    if not _MAYBE.search(text):
+        return text
+    narrow = text.translate(_NARROW)
+    pattern = _PERSONAL if nested else _PLAIN
+    parts: list[str] = []
+    end = at = 0
+    while match := pattern.search(narrow, at):
+        kind = match.lastgroup or ""
+        masked = _mask_url(match[kind], nested) if kind == "url" else _masked(match, narrow)
+        start, stop = match.span(kind)
+        if masked is None:  # what only looked like a card may end with a phone: 2026-03-09 13812345678
+            at = start + 1
+            continue
+        if masked != match[kind]:
+            parts += (text[end:start], masked)
+            end = stop
+        at = stop
+    return "".join(parts) + text[end:] if parts else text
+
+
+def _mask_url(url: str, nested: int) -> str:
+    """``nested``: so many levels of addresses within its parameters are read as addresses; 1 is the last."""
+    if "?" not in url and "#" not in url:
         return url
-    parts = urlsplit(url)
-    pairs = parse_qsl(parts.query, keep_blank_values=True)
-    masked = [(name, value if _LOCATORS.search(name) else mask(value)) for name, value in pairs]
-    if masked == pairs:
-        return url
-    return urlunsplit(parts._replace(query=urlencode(masked, safe="*@")))
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # http://[
+        return _mask(url, 0)
+    path, mark, query = parts.fragment.rpartition("?")
+    cleaned = parts._replace(
+        query=_mask_query(parts.query, nested), fragment=path + mark + _mask_query(query, nested)
+    )
+    return url if cleaned == parts else urlunsplit(cleaned)
+
+
+def _mask_query(query: str, nested: int) -> str:
+    """A query as it was, or written anew where a value was masked."""
+    pairs = parse_qsl(query, keep_blank_values=True)
+    masked = [(name, value if _LOCATORS.match(name) else _mask(value, nested - 1)) for name, value in pairs]
+    return query if masked == pairs else urlencode(masked, safe="*@")
 
 
 def author_key(secret: bytes, platform: str, handle: str) -> str:
@@ -89,19 +125,13 @@ def valid_id(number: str) -> bool:
 
 def luhn(number: str) -> bool:
     """Whether a run of digits passes the check of ISO/IEC 7812-1."""
-    total = 0
-    for i, digit in enumerate(reversed(number)):
-        value = int(digit) * (1 + i % 2)
-        total += value - 9 if value > 9 else value
-    return total % 10 == 0
+    return (sum(map(int, number[::-2])) + sum(map(int, number[-2::-2].translate(_DOUBLED)))) % 10 == 0
 
 
 def _masked(match: re.Match[str], text: str) -> str | None:
+    """What stands for a number or an address of mail; None when it is not personal."""
     kind = match.lastgroup or ""
     found = match[kind]
-    if kind == "url":
-        masked = mask_url(found)
-        return masked if masked != found else None
     if kind == "mail":
         name, _, host = found.partition("@")
         return f"{name[0]}***@{host}"

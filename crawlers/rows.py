@@ -173,15 +173,18 @@ def _json_row(number: int, line: bytes) -> Row:
 
 
 def _csv_rows(lines: _Lines, path: Path, needs: str) -> Iterator[Row]:
-    rows = _assembled(lines)
+    delimiter = _delimiter(path, lines.head)
+    rows = _assembled(lines, delimiter)
     first = next((row for row in rows if row[1] is None or row[1].strip()), None)
     if first is None:
         return
     number, text = first
     if text is None:
         raise InputError(f"{path}：表头无法读取")
-    delimiter = _delimiter(path, text)
-    header = [name.strip() for name in next(csv.reader([text], delimiter=delimiter), [])]
+    try:
+        header = [name.strip() for name in next(csv.reader([text], delimiter=delimiter), [])]
+    except csv.Error as error:  # lines that end with CR alone, too
+        raise InputError(f"{path}：表头不是合法的 CSV（换行应为 LF 或 CRLF）") from error
     if len(set(header)) < len(header):
         raise InputError(f"{path}：表头里有重名的列")
     if needs and needs not in header:
@@ -207,48 +210,72 @@ def _csv_row(number: int, text: str, header: list[str], delimiter: str) -> Row:
     return Row(number=number, values=dict(zip(header, cells, strict=True)), raw=text[:8000])
 
 
-def _delimiter(path: Path, header: str) -> str:
+def _delimiter(path: Path, head: bytes) -> str:
     if ".tsv" in [suffix.lower() for suffix in path.suffixes]:
         return "\t"
-    return next((d for d in (",", "\t", ";") if d in header), ",")
+    header = head.lstrip(b"\r\n").partition(b"\n")[0]
+    return next((d for d in (",", "\t", ";") if d.encode() in header), ",")
 
 
-def _assembled(lines: _Lines) -> Iterator[tuple[int, str | None]]:
+def _assembled(lines: _Lines, delimiter: str) -> Iterator[tuple[int, str | None]]:
     """Rows as text: a line, or several while a quote is open. (number, None): a line that cannot be used.
 
     csv's own reader would swallow the rest of the file after a quote that is never closed; here that line
     alone is given up.
     """
     open_: list[tuple[int, str]] = []
-    odd = False
+    quoted = False
     for number, line in lines:
         text = None if line is None else _text(line)
         if text is None:
             if open_:
-                yield from _given_up(open_)
-                open_, odd = [], False
+                yield from _given_up(open_, delimiter)
+                open_, quoted = [], False
             yield number, None
             continue
         open_.append((number, text))
-        odd ^= text.count('"') % 2 == 1
-        if not odd:
+        quoted = _ends_quoted(text, delimiter, quoted)
+        if not quoted:
             yield open_[0][0], "".join(part for _, part in open_)
             open_ = []
         elif len(open_) >= MAX_ROW_LINES:
-            yield from _given_up(open_)
-            open_, odd = [], False
+            yield from _given_up(open_, delimiter)
+            open_, quoted = [], False
     if open_:
-        yield from _given_up(open_)
+        yield from _given_up(open_, delimiter)
 
 
-def _given_up(open_: list[tuple[int, str]]) -> Iterator[tuple[int, str | None]]:
+def _given_up(open_: list[tuple[int, str]], delimiter: str) -> Iterator[tuple[int, str | None]]:
     """The line with the unclosed quote is lost, those after it are rows of their own as far as they close."""
     yield open_[0][0], None
     held: list[tuple[int, str]] = []
+    quoted = False
     for number, text in open_[1:]:
         held.append((number, text))
-        if sum(part.count('"') for _, part in held) % 2 == 0:
+        quoted = _ends_quoted(text, delimiter, quoted)
+        if not quoted:
             yield held[0][0], "".join(part for _, part in held)
             held = []
     for number, _ in held:
         yield number, None
+
+
+def _ends_quoted(line: str, delimiter: str, quoted: bool) -> bool:
+    """Whether a quote is open behind the line; ``quoted``: one was before it.
+
+    As csv reads it, a quote opens only as the first character of a cell: in 5" it is one like any other.
+    """
+    at = 0
+    while True:
+        if not quoted:
+            if at == 0 and line.startswith('"'):
+                at = 1
+            elif (cell := line.find(f'{delimiter}"', at)) >= 0:
+                at = cell + 2
+            else:
+                return False
+        at = line.find('"', at)
+        if at < 0:
+            return True
+        quoted = line.startswith('""', at)
+        at += 2 if quoted else 1

@@ -105,6 +105,17 @@ def test_marks_are_read_back_and_foreign_ones_are_none() -> None:
         assert Mark.read(foreign) is None
 
 
+def test_rejects_hold_no_number_however_they_are_spelled(tmp_path: Path) -> None:
+    rejects = Rejects(tmp_path)
+    escaped = json.dumps({"id": True, "text": "客服手机号13812345678"})
+    long = json.dumps({"text": "号" * 1331 + "手机13812345678"})
+    halved = "\\u53f7" * 1332 + "13812345678"
+    rejects.write("s", [Reject(reason="id 不是文字", raw=raw) for raw in (escaped, long, halved)], now=NOW)
+    written = rejects.path("s").read_text(encoding="utf-8")
+    assert "138****5678" in written
+    assert "1381" not in written
+
+
 def test_rejects_are_set_aside_when_they_grow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("crawlers.rejects.MAX_FILE", 10)
     rejects = Rejects(tmp_path / "r")

@@ -42,6 +42,12 @@ NOW = datetime(2026, 3, 10, tzinfo=UTC)
         ("邮箱 zhang.san+1@mail.example.com.cn", "邮箱 z***@mail.example.com.cn"),
         ("ｚｓ＠ｅｘａｍｐｌｅ．ｃｏｍ", "z***@example.com"),
         ("见 https://a.example/u?phone=13812345678&p=2", "见 https://a.example/u?phone=138****5678&p=2"),
+        ("看https://t.example/A6联系我13812345678", "看https://t.example/A6联系我138****5678"),
+        ("http://a.example/x,13812345678", "http://a.example/x,138****5678"),
+        ("http://[a?b=13812345678 打不开", "http://[a?b=138****5678 打不开"),
+        ("2026-03-09 13812345678 打不通", "2026-03-09 138****5678 打不通"),
+        ("座机010-88886666 13812345678", "座机010-88886666 138****5678"),
+        ("尾号6688 13812345678", "尾号6688 138****5678"),
     ],
 )
 def test_masked(text: str, expected: str) -> None:
@@ -63,6 +69,7 @@ def test_masked(text: str, expected: str) -> None:
         "订单号 20261122130000123",
         "https://tousu.example/complaint/view/17375512345/",
         "https://m.example/detail/5140000000000001?id=13812345678",
+        "https://m.example/jump?to=https%3A%2F%2Ftousu.example%2Fview%2F17375512345%2F",
         "@云桥金融 你好",
         "a@b",
         "版本1.2.3.4.5.6.7.8.9.0.1.2",
@@ -98,6 +105,12 @@ def test_no_phone_survives(before: str, phone: str, after: str, gap: str, wide: 
     assert phone not in "".join(c for c in digits if c.isdigit() or c == "*")
     assert f"{phone[:3]}****{phone[-4:]}" in found
     assert found.startswith(before.rstrip()[: len(before) // 2])
+
+
+@given(before=st.from_regex(r"([0-9]{1,8}[ \-]){1,3}", fullmatch=True), phone=phones)
+@settings(max_examples=300, deadline=None)
+def test_no_phone_survives_behind_other_numbers(before: str, phone: str) -> None:
+    assert phone not in mask(before + phone)
 
 
 @given(st.text(max_size=200))
@@ -144,6 +157,27 @@ def test_urls_keep_what_leads_somewhere() -> None:
         == "https://a.example/?tel=138****5678&q=%E4%BA%91"
     )
     assert "zhang" not in mask_url("https://a.example/?mail=zhang%40b.example")
+    assert mask_url("https://a.example/?hotelId=13812345678") == "https://a.example/?hotelId=13812345678"
+
+
+@pytest.mark.parametrize(
+    "name", ["mobileNo", "phone_no", "contactId", "telNo", "idNo", "accountId", "cardNo"]
+)
+def test_a_number_named_as_a_persons_is_no_locator(name: str) -> None:
+    assert mask_url(f"https://a.example/?{name}=13812345678") == f"https://a.example/?{name}=138****5678"
+
+
+def test_the_route_behind_a_hash_has_parameters_too() -> None:
+    assert (
+        mask_url("https://a.example/#/apply?tel=13812345678") == "https://a.example/#/apply?tel=138****5678"
+    )
+    assert mask_url("https://a.example/#tel=13812345678") == "https://a.example/#tel=138****5678"
+    assert mask_url("https://a.example/#13812345678") == "https://a.example/#13812345678"
+
+
+@pytest.mark.parametrize("link", ["http://a?b=", "http://[a?b=", "https://a/#b="])
+def test_addresses_within_addresses_end_nothing(link: str) -> None:
+    assert mask(link * 20_000 + "13812345678").endswith("138****5678")
 
 
 def test_handles_are_keyed_hashes() -> None:
