@@ -44,15 +44,23 @@ def parse_date(text: str, *, now: datetime) -> Stamp | None:
     if not clean or _TO_COME.search(clean):
         return None
     local = now.astimezone(SHANGHAI)
+    try:
+        return _plausible(_read(clean, local), now)
+    except (ValueError, OverflowError):
+        return None
+
+
+def _read(text: str, local: datetime) -> Stamp | None:
     for pattern, read in _FORMS:
-        match = pattern.search(clean)
-        if match:
-            try:
-                found = read(match, local)
-            except (ValueError, OverflowError):
-                return None
-            return _plausible(found, now)
-    return _plausible(_by_dateparser(clean, local), now)
+        if match := pattern.search(text):
+            return read(match, local)
+    if _ENGLISH.search(text):
+        return _by_dateparser(text, local)
+    clock = _CLOCK_ONLY.search(text)
+    # A day in a form that is not known is not today: 3/9/2026 10:00 is March or September.
+    if clock is None or _A_DAY.search(f"{text[: clock.start()]} {text[clock.end() :]}"):
+        return None
+    return _clock_only(clock, local)
 
 
 def from_epoch(value: object, *, now: datetime) -> Stamp | None:
@@ -119,10 +127,13 @@ def _number(numeral: str) -> int:
 # --- Forms, most specific first ----------------------------------------------------------------------------
 
 _HALF = r"(?:(?P<half>凌晨|清晨|早上|早晨|上午|中午|下午|傍晚|晚上|夜里|深夜|晚|早|[AaPp]\.?[Mm]\.?)\s*)?"
+_ZONE = r"Z\b|(?:GMT|UTC)\s?[+-]\d{1,2}(?::?\d{2})?(?!\d)|(?:GMT|UTC)(?!\s?[+-]\d)|[+-]\d{2}:?\d{2}(?!\d)"
 _CLOCK = (
     _HALF
     + r"(?P<h>\d{1,2})\s*(?::|时|点)\s*(?P<mi>\d{1,2})?\s*分?(?:\s*:?\s*(?P<s>\d{1,2})(?:[.,]\d{1,9})?\s*秒?)?"
-    r"(?:\s*(?P<half2>[AaPp]\.?[Mm]\b\.?))?(?:\s*(?P<z>Z\b|UTC|GMT(?![+-])|(?:GMT|UTC)?[+-]\d{2}:?\d{2}(?!\d)))?"
+    r"(?:\s*(?P<half2>[AaPp]\.?[Mm]\b\.?))?"
+    # 02:00:00+00 is how PostgreSQL writes it; behind minutes it may be a span of time, 10:00-12.
+    rf"(?:\s*(?P<z>{_ZONE}|(?(s)(?<!\s)[+-]\d\d(?![\d:])|(?!))))?"
 )
 _GAP = r"(?:[\sT,|·()]|(?:星期|周|礼拜)[\d一二三四五六日天])*"
 _WITH_TIME = rf"(?:{_GAP}{_CLOCK})?"
@@ -130,12 +141,12 @@ _MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct",
 _MONTH_WORD = rf"(?P<mon>{'|'.join(_MONTHS)})[a-z]*"
 
 _CTIME = re.compile(
-    rf"{_MONTH_WORD}\s+(?P<d>\d{{1,2}})\s+(?P<clock>\d{{1,2}}:\d{{2}}:\d{{2}})\s+(?:(?P<z>[+-]\d{{4}}|GMT|UTC|CST|HKT)\s+)?(?P<y>\d{{4}})",
+    rf"{_MONTH_WORD}\s+(?P<d>\d{{1,2}})\s+(?P<clock>\d{{1,2}}:\d{{2}}:\d{{2}})\s+(?:(?P<z>{_ZONE}|CST|HKT)\s+)?(?P<y>\d{{4}})",
     re.IGNORECASE,
 )
 _RFC = re.compile(
     rf"(?<!\d)(?P<d>\d{{1,2}})\s+{_MONTH_WORD}\s+(?P<y>\d{{4}})\s+(?P<clock>\d{{1,2}}:\d{{2}}(?::\d{{2}})?)"
-    r"(?:\s*(?P<z>[+-]\d{4}|GMT|UTC|Z|EST|EDT|PST|PDT))?",
+    rf"(?:\s*(?P<z>{_ZONE}|EST|EDT|PST|PDT))?",
     re.IGNORECASE,
 )
 _FULL = re.compile(
@@ -160,6 +171,11 @@ _YEARLESS = re.compile(
 )
 _CLOCK_ONLY = re.compile(rf"(?<![\d:]){_CLOCK}")
 
+_A_DAY = re.compile(
+    rf"\d\s*[-/.]\s*\d|(?<!\d)(?:19|20)\d\d(?!\d)|\b(?:{'|'.join(_MONTHS)})[a-z]*\b|\b(?:mon|tues|wednes|thurs|fri|satur|sun)day\b",
+    re.IGNORECASE,
+)
+
 _TO_COME = re.compile(r"明[天日早晚]|后[天日]|下[周月]")
 
 _UNITS: dict[str, timedelta] = {
@@ -174,14 +190,15 @@ _ZONES = {"EST": -5, "EDT": -4, "PST": -8, "PDT": -7, "CST": 8, "HKT": 8}
 def _zone(text: str | None) -> timezone | ZoneInfo:
     if not text:
         return SHANGHAI
-    name = text.upper().replace(":", "")
+    name = text.upper().replace(":", "").replace(" ", "")
     if name in ("Z", "UTC", "GMT"):
         return UTC
     if name in _ZONES:
         return timezone(timedelta(hours=_ZONES[name]))
     name = name.removeprefix("GMT").removeprefix("UTC")
-    sign = -1 if name[0] == "-" else 1
-    return timezone(sign * timedelta(hours=int(name[1:3]), minutes=int(name[3:5])))
+    sign, digits = (-1 if name[0] == "-" else 1), name[1:]
+    hours, minutes = (digits, 0) if len(digits) <= 2 else (digits[:-2], digits[-2:])
+    return timezone(sign * timedelta(hours=int(hours), minutes=int(minutes)))
 
 
 def _clock(match: re.Match[str]) -> time:
@@ -296,7 +313,6 @@ _FORMS: tuple[tuple[re.Pattern[str], Callable[[re.Match[str], datetime], Stamp |
     (_DAY_WORD, _day_word),
     (_YEARLESS, _yearless),
     (_NOW, _now),
-    (_CLOCK_ONLY, _clock_only),
 )
 
 
@@ -316,10 +332,11 @@ _ENGLISH = re.compile(
     re.IGNORECASE,
 )
 
+_NOTE = re.compile(r"\s*\([^()]*\)$")
+"""What JavaScript adds: Mon Mar 09 2026 10:00:00 GMT+0800 (中国标准时间)."""
+
 
 def _by_dateparser(text: str, local: datetime) -> Stamp | None:
-    if not _ENGLISH.search(text):
-        return None
     from dateparser.date import DateDataParser
 
     parser = DateDataParser(
@@ -334,8 +351,8 @@ def _by_dateparser(text: str, local: datetime) -> Stamp | None:
         },
     )
     try:
-        found = parser.get_date_data(text)
-    except (ValueError, OverflowError, RecursionError):
+        found = parser.get_date_data(_NOTE.sub("", text))
+    except RecursionError:
         return None
     if found is None or found.date_obj is None or found.period not in ("time", "day"):
         return None

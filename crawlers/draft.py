@@ -44,6 +44,8 @@ class Draft:
     engagement: Engagement = field(default_factory=Engagement)
     repost_of: str = ""
     """Native id of the post that this one passes on."""
+    passed_on: str = ""
+    """The end of ``text`` that is another's post, which this one passes on."""
     more: str = ""
     """Where the rest of the text is: a key that the source's spider understands; empty when it is whole."""
 

@@ -98,9 +98,11 @@ def _draft(blog: dict[str, Any], native: str, text: str, base_url: str, now: dat
     original = blog.get("retweeted_status")
     name = words(member(user, "screen_name"))
     institution, tier = _standing(user, name)
+    passed_on = _passed_on(original)
     return Draft(
         native_id=native,
-        text=_with_original(_MORE_LINK.sub("", text), original),
+        text=_MORE_LINK.sub("", text) + passed_on,
+        passed_on=passed_on,
         stamp=parse_date(words(blog.get("created_at")), now=now),
         url=f"{base_url.rstrip('/')}/detail/{native}" if native.isalnum() else "",
         author_id=words(member(user, "id")),
@@ -118,11 +120,10 @@ def _draft(blog: dict[str, Any], native: str, text: str, base_url: str, now: dat
     )
 
 
-def _with_original(text: str, original: object) -> str:
+def _passed_on(original: object) -> str:
     """A repost is read with what it passes on, as its readers see it."""
     passed_on = plain(words(member(original, "text"))).strip()
-    name = words(member(original, "user", "screen_name"))
-    return f"{text}//@{name}:{passed_on}" if passed_on else text
+    return f"//@{words(member(original, 'user', 'screen_name'))}:{passed_on}" if passed_on else ""
 
 
 def _followers(user: object) -> int | None:

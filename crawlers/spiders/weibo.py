@@ -52,9 +52,10 @@ class WeiboSpider(SourceSpider):
 
     def on_rest(self, response: Response, draft: Draft) -> Iterator[Harvest]:
         """The whole text came, or an answer without it."""
-        rest = weibo.parse_long(response.body, status=response.status)
-        if len(rest) > len(draft.text) // 2:
-            yield Harvest(drafts=(replace(draft, text=rest),))
+        whole = weibo.parse_long(response.body, status=response.status)
+        own = draft.text.removesuffix(draft.passed_on)
+        if len(whole) > len(own) // 2:
+            yield Harvest(drafts=(replace(draft, text=whole + draft.passed_on),))
         else:
             yield Harvest(drafts=(draft,), short=True)
 

@@ -274,6 +274,18 @@ def test_long_text_is_fetched_once_and_again_when_the_post_changed(bench: Bench)
     assert ["很长" in post.text for post in bench.posts()] == [True, True]
 
 
+def test_long_text_of_a_repost_keeps_what_it_passes_on(bench: Bench) -> None:
+    original = {"id": "7", "text": "云桥金融今天起无法提现" * 9, "user": {"screen_name": "乙"}}
+    listing = blogs(1, 1, isLongText=True, retweeted_status=original)
+    bench.site.routes = {
+        SEARCH: lambda x: x.send(listing if x.query["page"] == "1" else NO_MORE),
+        "/statuses/extend": h.page(json.dumps({"ok": 1, "data": {"longTextContent": "看看这家公司" * 4}})),
+    }
+    bench.crawl(bench.source("w", "weibo", concurrency=1))
+    (post,) = bench.posts()
+    assert post.text == "看看这家公司" * 4 + "//@乙:" + "云桥金融今天起无法提现" * 9
+
+
 @pytest.mark.parametrize("crashes", [2])
 def test_killed_at_any_moment_nothing_is_lost_or_doubled(bench: Bench, crashes: int) -> None:
     bench.site.routes = {"/rss.xml": rss(40), "/a/*": articles, SEARCH: weibo(9)}

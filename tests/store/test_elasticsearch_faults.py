@@ -281,6 +281,27 @@ def test_a_read_only_index_keeps_posts_in_the_inbox_and_is_found(
 
 
 @pytest.mark.slow
+def test_an_index_without_a_live_shard_is_trouble_and_not_calm(
+    elasticsearch_server: ElasticsearchServer, opened, post, judged, prefix: str
+) -> None:
+    posts = opened(patience_s=0.5)
+    posts.put([judged(post("1"))])
+    january, place = f"{prefix}-posts-v1-2026.01", "index.routing.allocation.require._name"
+    with client(elasticsearch_server) as admin:
+        admin.indices.create(index=january, settings={place: "nowhere"}, wait_for_active_shards="0")
+        for ask in (
+            posts.size,
+            lambda: posts.known(["1"]),
+            lambda: posts.search(Query()),
+            lambda: posts.forget(before=datetime(2026, 2, 1, tzinfo=UTC), keep=["1"]),
+        ):
+            refused(ask, permanent=False)
+        admin.indices.put_settings(index=january, settings={place: None})
+        admin.cluster.health(index=january, wait_for_status="yellow")
+    whole(posts, [judged(post("1"))])
+
+
+@pytest.mark.slow
 def test_a_disk_at_its_flood_stage_stops_the_intake_until_there_is_room(
     elasticsearch_server: ElasticsearchServer, opened, post, judged
 ) -> None:

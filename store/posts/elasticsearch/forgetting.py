@@ -36,16 +36,15 @@ class Forgetting:
 
     def _holds(self, name: str, ids: Sequence[str]) -> bool:
         for start in range(0, len(ids), PAGE):
-            query: Clause = {"ids": {"values": list(ids[start : start + PAGE])}}
-            if self._cluster.ask(lambda client, query=query: client.count(index=name, query=query))["count"]:  # type: ignore[misc]
+            if self._indices.count({"ids": {"values": list(ids[start : start + PAGE])}}, index=name):
                 return True
         return False
 
     def _drop(self, name: str) -> int:
-        gone = self._cluster.ask(lambda client: client.count(index=name))["count"]
+        gone = self._indices.count(index=name)
         self._cluster.ask(lambda client: client.options(ignore_status=404).indices.delete(index=name))
         self._indices.forget(name)
-        return int(gone)
+        return gone
 
     def _remove(self, clauses: list[Clause], kept: set[str]) -> int:
         gone, touched = 0, set[str]()

@@ -71,22 +71,26 @@ class Indices:
         )
         return sorted(name for name in answer.body if name.startswith(self._stem))
 
-    def search(self, **body: Any) -> Any:
-        """Ask all of them at once; before the first post there is none, and nothing is found."""
+    def search(self, *, index: str = "", **body: Any) -> Any:
+        """Ask all of them at once, or one; before the first post there is none, and nothing is found.
+
+        An index without a live copy of a shard is trouble like any other: what remained would pass for calm.
+        """
         return self._cluster.ask(
             lambda client: client.search(
-                index=self.alias, ignore_unavailable=True, allow_no_indices=True, **body
+                index=index or self.alias,
+                ignore_unavailable=True,
+                allow_no_indices=True,
+                allow_partial_search_results=False,
+                **body,
             )
         )
 
-    def count(self, query: dict[str, Any]) -> int:
-        """How many posts match."""
-        answer = self._cluster.ask(
-            lambda client: client.count(
-                index=self.alias, ignore_unavailable=True, allow_no_indices=True, query=query
-            )
-        )
-        return int(answer["count"])
+    def count(self, query: dict[str, Any] | None = None, *, index: str = "") -> int:
+        """How many posts match, in all of them or in one."""
+        # Not _count, which counts what is left when shards are missing.
+        found = self.search(index=index, query=query, size=0, track_total_hits=True)
+        return int(found["hits"]["total"]["value"])
 
     def refresh(self, names: Iterable[str]) -> None:
         """Let every reader see what was written to these."""
