@@ -55,6 +55,21 @@ def fold(text: str) -> tuple[str, Sequence[int]]:
     return "".join(parts), places
 
 
+def as_written(text: str, names: Sequence[str]) -> tuple[str, ...]:
+    """The names, each as the text has it where it hides it from a search (云·桥 金融)."""
+    low = text.lower()
+    hidden = [name for name in dict.fromkeys(names) if name.lower() not in low]
+    if not hidden or not _DROPPED.search(text):
+        return tuple(names)
+    folded, places = fold(text)
+    written = {}
+    for name in hidden:
+        plain = fold(name)[0]
+        if plain and (at := folded.find(plain)) >= 0:
+            written[name] = text[places[at] : places[at + len(plain) - 1] + 1]
+    return tuple(written.get(name, name) for name in names)
+
+
 def _bounded(name: str) -> str:
     """A Latin or digit edge must be the edge of a word: JD is not in JDK."""
     left = r"(?<![a-z0-9])" if re.match(r"[a-z0-9]", name) else ""

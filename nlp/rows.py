@@ -37,7 +37,8 @@ DEEPEST = 500
 MOST_ENTITIES = 10_000
 """Companies that a row may name; each of them costs time, and ten times as many would cost seconds."""
 _SURROGATE = re.compile("[\ud800-\udfff]")
-_STRING = re.compile(r'"(?:[^"\\]|\\.)*+"')
+_STRING = re.compile(r'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)', re.DOTALL)
+"""Strings, the last one closed or not: to look for its end again at every quote in it would take its square."""
 
 
 class BadRow(ValueError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache
+from functools import cache, lru_cache
 from itertools import islice
 from pathlib import Path
 from threading import Lock
@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from domain.errors import ModelError
+from nlp.brands import as_written
 from nlp.bundle import Bundle, open_bundle
 from nlp.clean import clip, joined, normalise
 from nlp.encoder import Encoder, softmax
@@ -76,9 +77,14 @@ class _Recent:
     def add(self, made: Mapping[Key, Judgement]) -> None:
         """Remember, and forget the oldest."""
         with self._lock:
-            self._made |= {key: each for key, each in made.items() if len(key[0]) <= LONGEST_REMEMBERED}
+            self._made |= {key: each for key, each in made.items() if _is_short(key)}
             for key in list(islice(self._made, max(0, len(self._made) - REMEMBERED))):
                 del self._made[key]
+
+
+def _is_short(key: Key) -> bool:
+    """A text that is worth its room: not an article, nor one with a list of thousands of companies."""
+    return len(key[0]) <= LONGEST_REMEMBERED and len(key[1]) <= MOST_NAMES
 
 
 class Runtime:
@@ -266,7 +272,8 @@ def _cores() -> int:
 def _key(item: Item, finance: bool) -> Key:
     found = FOUND if item.found else GIVEN
     named = GIVEN if finance else found if item.entities else UNNAMED
-    return joined(clip(item.title), clip(item.text)), tuple(map(_name, item.entities)), named
+    text = joined(clip(item.title), clip(item.text))
+    return text, as_written(text, tuple(map(_name, item.entities))), named
 
 
 @lru_cache(4096)
@@ -283,8 +290,10 @@ def _as_told(
         return made
     present = set(there)
     said = {name: p for name, p in zip(names, made, strict=True) if name in present}
-    lowered = [(name.lower(), p) for name, p in said.items()]
+    # Of thousands of names no more than are judged by their own mentions: each costs time for each that lacks.
+    lowered = [(name.lower(), p) for name, p in islice(said.items(), MOST_NAMES)]
 
+    @cache
     def of(name: str) -> tuple[float, ...]:
         low = name.lower()
         near = [p for other, p in lowered if low and (low in other or other in low)]

@@ -104,8 +104,8 @@ class Label:
         if earlier is None:
             return self
         kept = {n: getattr(earlier, n) for n in ("entities", *JUDGED) if getattr(self, n) is None}
-        if self.sentiment == "neutral" and kept.get("negative_about"):
-            del kept["negative_about"]
+        if self.sentiment in ("neutral", "positive"):
+            kept.pop("negative_about", None)
         if self.negative_about and kept.get("sentiment") == "neutral":
             del kept["sentiment"]
         return replace(self, **kept)

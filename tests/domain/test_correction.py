@@ -107,5 +107,6 @@ def test_a_later_word_ends_an_earlier_one_that_it_contradicts() -> None:
     accused = said(negative_about=("云桥金融",))
     calm = replace(said(sentiment=Sentiment.NEUTRAL), at=NOW + timedelta(days=1))
     assert calm.after(accused).negative_about is None
+    assert replace(calm, sentiment=Sentiment.POSITIVE).after(accused).negative_about is None
     again = accused.after(calm)
     assert again.negative_about == ("云桥金融",) and again.sentiment is None

@@ -3,7 +3,7 @@ from __future__ import annotations
 import time
 
 from config.settings import Brand
-from nlp.brands import BrandMatcher
+from nlp.brands import BrandMatcher, as_written
 
 CLOUD = Brand(
     id="yunqiao",
@@ -44,6 +44,17 @@ def test_evasive_spelling_is_found_and_shown_as_written() -> None:
         (mention,) = FIND(f"听说{text}不行了")
         assert mention.brand_id == "yunqiao"
         assert f"听说{text}不行了"[mention.start : mention.end] == mention.name == text
+
+
+def test_names_that_a_text_hides_are_given_as_it_has_them() -> None:
+    text = "云·桥 金融跑了，安穗理财还在，河口贷呢"
+    assert as_written(text, ("云桥金融", "安穗理财", "河口贷", "别家", "")) == (
+        "云·桥 金融",
+        "安穗理财",
+        "河口贷",
+        "别家",
+        "",
+    )
 
 
 def test_no_brands_find_nothing() -> None:

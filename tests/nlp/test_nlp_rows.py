@@ -128,6 +128,10 @@ HOSTILE: dict[str, dict[str, Any]] = {
         "text": "".join(f"云{i}贷" for i in range(3_000)),
         "entities": [f"云{i}贷" for i in range(10_000)],
     },
+    "companies half there": {
+        "text": "".join(f"云{i}贷" for i in range(2_000)) + "公司",
+        "entities": [*(f"云{i}贷" for i in range(2_000)), *(f"别{i}贷" for i in range(8_000))],
+    },
     "a name of 1 MB": {"text": CALM, "entities": ["云" * 333_000]},
     "names not there": {"text": CALM, "entities": ["不在文中", "另一家", ""]},
     "a name everywhere": {"text": "的" * 10_000, "entities": ["的", "的的"]},
@@ -156,6 +160,15 @@ def test_a_deep_id_ends_no_run(runtime: Runtime, terms: Terms, deep: int) -> Non
         dump(answer)
     assert len(got) == len(lines) and ("error" in got[PART]) == (deep >= DEEPEST)
     assert sum("error" in answer for answer in got) == (deep >= DEEPEST)
+
+
+def test_a_row_that_breaks_off_within_a_text_of_json_is_refused_at_once(
+    runtime: Runtime, terms: Terms
+) -> None:
+    whole = json.dumps({"id": 1, "text": json.dumps([{"k": i} for i in range(60_000)])})
+    began = time.process_time()
+    (bad,) = run([whole[:-2]], runtime, terms)
+    assert "error" in bad and time.process_time() - began < 6
 
 
 def test_brackets_in_a_text_are_no_depth(runtime: Runtime, terms: Terms) -> None:

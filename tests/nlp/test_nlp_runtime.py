@@ -86,6 +86,15 @@ def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [key[0] for key in runtime._recent._made] == [f"第{n}天提现失败" for n in (2, 3, 4)]
 
 
+def test_a_company_whose_name_is_broken_up_is_not_cleared(runtime: Runtime) -> None:
+    names = ("云桥金融", "安穗理财")
+    whole, hidden = (
+        runtime.judge([Item(text=f"{name}催收爆通讯录，骂人，比安穗理财恶心多了", entities=names)])[0]
+        for name in ("云桥金融", "云·桥 金融")
+    )
+    assert hidden.entities[0] == pytest.approx(whole.entities[0], abs=0.1)
+
+
 def test_of_a_company_that_the_text_lacks_nothing_is_said(runtime: Runtime) -> None:
     text = "人人贷跑路了,老板失联,提现困难"
     (alone,) = runtime.judge([Item(text=text, entities=("人人贷",))], finance=True)
