@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import cache
 
 from nlp.clean import clip, simplify
@@ -33,6 +33,8 @@ _SHORT = frozenset(["贷网", "财网", "投网", "融网", "票网", "豆网", 
 _NO_HEAD = "出间络初而候信私骗房学续转时同网利额还借放助拒车农"
 """Characters that make a word with a one-character end (私房+借, 车+贷)."""
 _FARTHEST = 8
+GLUED = 3
+"""Characters of a word that may stand before a name as if it were part of it."""
 _HAN = re.compile(r"[\u4e00-\u9fff]*")
 _RUN = re.compile(r"[\u4e00-\u9fffA-Za-z0-9]*\Z")
 _QUOTED = re.compile(r"#([\u4e00-\u9fffA-Za-z0-9]{2,8}?)(?:超话|\[超话\])?#")
@@ -49,9 +51,10 @@ class EntityFinder:
     """Finds company names as written. Misses names without a telling end; may take a phrase for a name."""
 
     def __init__(self, names: Iterable[str] = ()) -> None:
-        low = {simplify(name).lower() for name in (*words("companies"), *names)} - {""}
+        patterns = dict(map(_listed, words("companies")))
+        low = {simplify(name).lower() for name in (*patterns, *names)} - {""}
         known = sorted(low, key=lambda name: (-len(name), name))
-        self._known = re.compile("|".join(map(_known, known)))
+        self._known = re.compile("|".join(patterns.get(name) or _known(name) for name in known))
         self._ending = re.compile("|".join(map(_end, sorted(words("endings"), key=len, reverse=True))))
 
     def find(self, text: str) -> list[str]:
@@ -61,7 +64,13 @@ class EntityFinder:
         named: dict[str, str] = {}
         for start, end in self._spans(plain):
             named.setdefault(plain[start:end].lower(), text[places[start] : places[end - 1] + 1])
-        return list(named.values())[:MOST]
+        return [name for low, name in named.items() if not self._is_glued(low, named)][:MOST]
+
+    def _is_glued(self, name: str, found: Collection[str]) -> bool:
+        """The text has the name without the word before it as well: 近期青禾贷, 青禾贷."""
+        return not self._known.fullmatch(name) and any(
+            name[n:] in found and name[:n] not in _PLACES for n in range(1, GLUED + 1)
+        )
 
     def _spans(self, text: str) -> list[tuple[int, int]]:
         low = text.lower()
@@ -86,6 +95,12 @@ def _plain(text: str) -> tuple[str, Sequence[int]]:
     if len(plain) == len(text):
         return plain, range(len(text))
     return plain, [place for place, char in enumerate(text) if simplify(char)]
+
+
+def _listed(line: str) -> tuple[str, str]:
+    """A known name, and its pattern where the list gives one."""
+    name, _, pattern = line.partition(" ")
+    return simplify(name).lower(), pattern
 
 
 def _known(name: str) -> str:
