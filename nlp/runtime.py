@@ -340,7 +340,7 @@ def _windows(text: str, pieces: Pieces, names: Sequence[str]) -> list[Window]:
     spans = mentions(text, pieces, distinct)
     starts = list(range(0, max(1, len(pieces.ids)), WINDOW))
     if len(starts) > 1 and len(pieces.ids) - starts[-1] < WINDOW // 4:
-        starts.pop()  # a short rest says too little to be heard as loudly as the others
+        starts[-1] = len(pieces.ids) - WINDOW  # a short rest by itself says too little to be heard as loudly
     if len(starts) > MOST_WINDOWS:
         starts = [*starts[: MOST_WINDOWS - 1], starts[-1]]
     return [window(pieces, spans, start) for start in starts]

@@ -16,7 +16,8 @@ from domain.errors import ModelError
 from nlp.bundle import FILES, open_bundle, seal, shipped
 from nlp.corpus import Example
 from nlp.judgement import Item, Judgement
-from nlp.runtime import Runtime
+from nlp.runtime import Runtime, _windows
+from nlp.tokens import WINDOW, Tokeniser
 
 
 def items(authored: list[Example]) -> list[Item]:
@@ -306,3 +307,14 @@ def test_the_shipped_weights_stay_small_and_hold_no_pickle() -> None:
     files = list(shipped().iterdir())
     assert sum(path.stat().st_size for path in files) <= 16_000_000
     assert {path.name for path in files} == {*FILES, "manifest.json"}
+
+
+@pytest.mark.parametrize("length", [WINDOW, WINDOW + 1, WINDOW + 62, WINDOW + 63, 2 * WINDOW + 5, 5 * WINDOW])
+def test_every_piece_of_a_long_text_is_read(length: int) -> None:
+    text = "".join(chr(0x4E00 + i % 3_000) for i in range(length))
+    (pieces,) = Tokeniser(shipped() / "tokenizer.json").pieces([text])
+    assert len(pieces.ids) == length
+    last = pieces.ids[-1]
+    windows = _windows(text, pieces, ())
+    assert windows[-1].ids[-2] == last and {len(each.ids) for each in windows[:-1]} <= {WINDOW + 2}
+    assert sum(len(each.ids) - 2 for each in windows) >= length
