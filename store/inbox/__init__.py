@@ -62,6 +62,9 @@ class Inbox(Examined, Protocol):
     def lease(self, limit: int, *, now: datetime, lease: timedelta) -> list[Leased]:
         """The oldest waiting posts, at most ``limit``, hidden from others until ``now + lease``."""
 
+    def give_back(self, leased: Sequence[Leased]) -> None:
+        """As if they had not been leased: they wait again, with the tries of before."""
+
     def acknowledge(self, tokens: Sequence[str]) -> int:
         """Remove what was done; returns how many tokens were still good."""
 

@@ -120,6 +120,15 @@ class RedisInbox:
             self._run(self._return, name, *(part for id_, _, tries in rows for part in (id_, tries)))
             raise
 
+    def give_back(self, leased: Sequence[Leased]) -> None:
+        """As if they had not been leased: they wait again, with the tries of before."""
+        parts: dict[str, list[Any]] = {}
+        for each in leased:
+            if found := _TOKEN.fullmatch(each.token):
+                parts.setdefault(found[2], []).extend((found[1], each.tries))
+        for name, posts in parts.items():
+            self._run(self._return, name, *posts)
+
     def acknowledge(self, tokens: Sequence[str]) -> int:
         """Remove what was done; returns how many tokens were still good."""
         parts = [part for token in tokens if (found := _TOKEN.fullmatch(token)) for part in found.groups()]

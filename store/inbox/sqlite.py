@@ -76,6 +76,18 @@ class SqliteInbox:
             )
         return found
 
+    def give_back(self, leased: Sequence[Leased]) -> None:
+        """As if they had not been leased: they wait again, with the tries of before."""
+        keys = [key for each in leased if (key := _key(each.token))]
+        if not keys:
+            return
+        with self._database.write() as connection:
+            connection.executemany(
+                f"UPDATE messages SET leased_until = {NEVER_LEASED}, nonce = '', tries = tries - 1"
+                " WHERE seq = ? AND nonce = ?",
+                keys,
+            )
+
     def acknowledge(self, tokens: Sequence[str]) -> int:
         """Remove what was done; returns how many tokens were still good."""
         keys = [key for key in map(_key, tokens) if key]

@@ -61,6 +61,18 @@ def test_a_lease_that_ran_out_is_leased_again_and_its_token_is_void(inbox: Inbox
     assert inbox.acknowledge([new.token]) == 1
 
 
+def test_what_is_given_back_waits_as_if_it_had_not_been_leased(inbox: Inbox, post, now) -> None:
+    inbox.put([post(str(n)) for n in range(4)], now=now)
+    leased = inbox.lease(4, now=now, lease=LEASE)
+    inbox.acknowledge([leased[0].token])
+    inbox.give_back(leased[:3])
+    inbox.give_back([])
+    again = inbox.lease(4, now=now, lease=LEASE)
+    assert [(each.post.native_id, each.tries) for each in again] == [("1", 1), ("2", 1)]
+    assert inbox.acknowledge([each.token for each in leased]) == 1
+    assert inbox.acknowledge([each.token for each in again]) == 2
+
+
 def test_posts_of_several_leases_that_ran_out_come_in_their_old_order(inbox: Inbox, post, now) -> None:
     inbox.put([post(str(n)) for n in range(2)], now=now - 2 * LEASE)
     inbox.put([post(str(n)) for n in range(2, 14)], now=now)
