@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 WINDOW_S = 300
@@ -25,7 +26,10 @@ def suspicion(acts: Sequence[Act], story: str, at: float) -> float:
     Three or more of the same accounts in another burst (another story, or the same one later): from .7 upwards,
     as in detection.md: ≥ 3 accounts, the same text or URL within 60–300 s, at least twice.
     """
-    here = burst(acts, story, at)
+    told: dict[str, list[Act]] = defaultdict(list)
+    for act in acts:
+        told[act[1]].append(act)
+    here = burst(told[story], story, at)
     if len(here) < ACCOUNTS:
         return 0.0
     once = min(0.35, 0.15 + 0.05 * (len(here) - ACCOUNTS))
@@ -36,7 +40,7 @@ def suspicion(acts: Sequence[Act], story: str, at: float) -> float:
             continue
         if any(other == s and abs(when - t) <= 2 * WINDOW_S for s, t in counted):
             continue
-        if len(burst(acts, other, when) & here) >= ACCOUNTS:
+        if len(burst(told[other], other, when) & here) >= ACCOUNTS:
             counted.append((other, when))
             again += 1
     return once if not again else min(1.0, 0.6 + 0.1 * again + 0.02 * (len(here) - ACCOUNTS))

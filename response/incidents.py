@@ -69,6 +69,8 @@ class Desk:
             alike = (i for i in known if i.topic == alert.lead_topic)
             holder = next(alike, None) or self._open(alert, now=now)
         incident = self._change(holder.id, lambda current: self._absorbed(current, alert, now=now))
+        if not incident.status.open:  # somebody ended it this moment: it takes nothing in any more
+            return self.on_alert(alert, now=now)
         self._append_tasks(incident, now=now)
         return self._noted(incident, alert, "updated", now=now)
 
@@ -110,7 +112,12 @@ class Desk:
     def _absorbed(
         self, incident: Incident, alert: Alert, *, now: datetime
     ) -> tuple[Incident, TimelineEvent] | None:
-        """The incident with this alert in it, at the higher of both levels, with topic and plan if it had none."""
+        """The incident with this alert in it, at the higher of both levels, with topic and plan if it had none.
+
+        None when that changes nothing, or the incident has ended.
+        """
+        if not incident.status.open:
+            return None
         topic = incident.topic or self._free_topic(incident, alert)
         level = max(incident.level, alert.level)
         plan = self._plan_for(topic, level)

@@ -83,9 +83,8 @@ class SqliteInbox:
             return
         with self._database.write() as connection:
             connection.executemany(
-                f"UPDATE messages SET leased_until = {NEVER_LEASED}, nonce = '', tries = tries - 1"
-                " WHERE seq = ? AND nonce = ?",
-                keys,
+                "UPDATE messages SET leased_until = ?, nonce = '', tries = tries - 1 WHERE seq = ? AND nonce = ?",
+                [(NEVER_LEASED, *key) for key in keys],
             )
 
     def acknowledge(self, tokens: Sequence[str]) -> int:

@@ -79,7 +79,7 @@ _FULL = r"too many (clients|connections)|remaining connection slots|连接数过
 def postgresql_handle(url: str, access: Access) -> Handle:
     """A handle on a database. Raises ``ConfigError`` for an address that cannot be read, ``StoreError``."""
     address = _address(url)
-    where = f"PostgreSQL {_shown(address)}"
+    where = f"PostgreSQL {shown(address)}"
     engine = sqlalchemy.create_engine(
         address,
         connect_args=arguments(address, access),
@@ -150,10 +150,11 @@ def arguments(address: URL, access: Access) -> dict[str, object]:
     return arguments
 
 
-def _shown(address: URL) -> str:
-    hosts = address.query.get("host", ())
-    host = address.host or ",".join((hosts,) if isinstance(hosts, str) else hosts) or "本机"
-    return f"{host}:{address.port or 5432}/{address.database}"
+def shown(address: URL) -> str:
+    """Servers and database, for people; no password."""
+    if hosts := address.query.get("host", ()):
+        return f"{hosts if isinstance(hosts, str) else ','.join(hosts)}/{address.database}"
+    return f"{address.host or '本机'}:{address.port or 5432}/{address.database}"
 
 
 def _fit(handle: Handle) -> None:

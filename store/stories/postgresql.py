@@ -8,10 +8,11 @@ from threading import RLock
 from typing import Any
 
 import psycopg
+from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.engine import make_url
 
 from config.settings import Access
-from store.ledger.postgresql import arguments, refusal
+from store.ledger.postgresql import arguments, refusal, shown
 from store.stories import Rows
 from store.stories.rows import SqlRows
 
@@ -39,17 +40,14 @@ class PostgresqlStories:
 
     def __init__(self, url: str, access: Access) -> None:
         address = make_url(url)
+        _, given = PGDialect_psycopg().create_connect_args(address)  # several hosts as the ledger reads them
         self._to: dict[str, Any] = {
-            "host": address.host,
-            "port": address.port,
-            "user": address.username,
-            "dbname": address.database,
+            **{name: value for name, value in given.items() if name != "context"},
             **arguments(address, access),
             # A worker waits for those before it, who place a whole batch each.
             "options": f"-c lock_timeout={WAIT_S}s -c statement_timeout={WAIT_S}s",
-            **address.query,
         }
-        self._where = f"故事库（PostgreSQL {address.host}:{address.port or 5432}）"
+        self._where = f"故事库（PostgreSQL {shown(address)}）"
         self._lock = RLock()
         self._open: psycopg.Connection[tuple[Any, ...]] | None = None
         with self._transaction() as connection:

@@ -296,6 +296,23 @@ def test_two_desks_open_one_incident(desk, alert, ledger, url) -> None:
     assert set(found.alerts) == {"a1", "a2"}
 
 
+def test_an_incident_that_ends_this_moment_takes_no_alert_in(desk, alert, ledger) -> None:
+    """Somebody may close it between this desk's reading and writing."""
+    old = desk.on_alert(alert("a1"), now=T0)
+    original = ledger.incidents.change
+
+    def late(changed: Incident, event: TimelineEvent) -> bool:
+        ledger.incidents.change = original
+        desk.close(old.id, actor="韩梅", reason="完", now=T0 + HOUR)
+        return original(changed, event)
+
+    ledger.incidents.change = late  # type: ignore[method-assign]
+    found = desk.on_alert(alert("a2", level=Level.RED, minutes=60), now=T0 + HOUR)
+    closed = ledger.incidents.get(old.id)
+    assert (closed.status, closed.alerts, closed.level) == (IncidentStatus.CLOSED, ("a1",), old.level)
+    assert found.id != old.id and found.alerts == ("a2",) and found.status.open
+
+
 def test_overtaken_decision_is_taken_on_what_the_other_left(desk, alert, ledger) -> None:
     incident = desk.on_alert(alert(), now=T0)
     original, overtaken = ledger.incidents.change, []

@@ -19,6 +19,7 @@ from sqlalchemy.engine import make_url
 
 import store.ledger.postgresql
 from config.settings import Access
+from deploy.engines import free_port
 from deploy.engines.postgresql import OWNER, PostgresqlServer
 from domain.errors import ConfigError, StoreError
 from store.ledger import AuditEntry, Ledger, open_ledger
@@ -345,6 +346,16 @@ def test_more_connections_than_the_server_has(own_server: OwnServer, tmp_path: P
         match="max_connections",
     )
     ledger.close()
+
+
+def test_of_several_servers_the_one_that_answers_is_taken(new_ledger_database: Callable[[], str]) -> None:
+    address = make_url(new_ledger_database())
+    both = address.set(
+        host=None, port=None, query={"host": (f"127.0.0.1:{free_port()}", f"{address.host}:{address.port}")}
+    )
+    url = both.render_as_string(hide_password=False)
+    open_ledger(url).close()
+    open_stories(url, Access()).close()
 
 
 LEAST = """
