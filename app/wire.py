@@ -251,6 +251,7 @@ class App:
         """Inbox → classifier → posts."""
         from app.worker import Worker
         from nlp.analyzer import influence
+        from store.ledger import ERASED
 
         return Worker(
             inbox=self.inbox,
@@ -258,6 +259,7 @@ class App:
             assessor=lambda: self.analyzer,
             influence=influence,
             corrected=self.corrector.over,
+            erased=lambda: self.ledger.states.load(ERASED),
             settled=self.switch.settled,
         )
 

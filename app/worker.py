@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -34,26 +34,29 @@ class Worked:
     refreshed: int = 0
     """Known texts whose counters were brought up to date without asking the model."""
     buried: int = 0
+    dropped: int = 0
+    """Posts of erased authors."""
 
     def __add__(self, other: Worked) -> Worked:
         return Worked(
             judged=self.judged + other.judged,
             refreshed=self.refreshed + other.refreshed,
             buried=self.buried + other.buried,
+            dropped=self.dropped + other.dropped,
         )
 
     @property
     def done(self) -> int:
         """Posts that left the inbox."""
-        return self.judged + self.refreshed + self.buried
+        return self.judged + self.refreshed + self.buried + self.dropped
 
 
 class Worker:
     """Takes batches from the inbox until it is empty or told to stop.
 
     ``influence`` recomputes a post's influence from its counters, for posts whose text was judged before.
-    ``corrected`` puts people's corrections over judgements; ``settled`` is entered for each batch and lets no model
-    be switched meanwhile.
+    ``corrected`` puts people's corrections over judgements; ``erased`` tells the keys of authors whose posts are not
+    stored; ``settled`` is entered for each batch and lets no model be switched meanwhile.
     """
 
     def __init__(
@@ -64,6 +67,7 @@ class Worker:
         assessor: Callable[[], Assessor],
         influence: Callable[[Post], float],
         corrected: Callable[[Sequence[Judged]], list[Judged]] = list,
+        erased: Callable[[], Container[str]] = frozenset,
         settled: Callable[[datetime], AbstractContextManager[None]] = lambda _: nullcontext(),
         batch: int = 128,
         lease: timedelta = timedelta(minutes=5),
@@ -74,6 +78,7 @@ class Worker:
         self._assessor = assessor
         self._influence = influence
         self._corrected = corrected
+        self._erased = erased
         self._settled = settled
         self._batch = batch
         self._lease = lease
@@ -135,6 +140,13 @@ class Worker:
     def _process(self, items: Sequence[Leased]) -> Worked:
         if not items:
             return Worked()
+        erased = self._erased()
+        wanted = [item for item in items if item.post.author.key not in erased]
+        worked = self._store(wanted) if wanted else Worked()
+        self._inbox.acknowledge([item.token for item in items])
+        return worked + Worked(dropped=len(items) - len(wanted))
+
+    def _store(self, items: Sequence[Leased]) -> Worked:
         newest: dict[str, Post] = {}
         for item in items:
             held = newest.get(item.post.id)
@@ -157,5 +169,4 @@ class Worker:
             else []
         )
         self._posts.put(self._corrected([*judged, *same]))
-        self._inbox.acknowledge([item.token for item in items])
         return Worked(judged=len(judged), refreshed=len(items) - len(judged))

@@ -9,7 +9,8 @@ import typer
 
 from app.signing import signed
 from domain.errors import InputError
-from store.ledger import AuditEntry
+from domain.local_time import iso
+from store.ledger import ERASED, AuditEntry
 
 EXAMPLE = "例：yujing erase 0f3a…（search --json 里的 id） --reason 本人要求删除"
 
@@ -22,11 +23,12 @@ def command(
     reason: Annotated[str, typer.Option(help="原因（必填）", show_default=False)],
     by: Annotated[str, typer.Option("--by", help="是谁；默认登录名")] = "",
 ) -> None:
-    """删除一位作者的全部帖子（个人信息保护法第四十七条），记入审计；不能撤销。
+    """删除一位作者的全部帖子，以后再抓到、再导入的也不入库（个人信息保护法第四十七条），记入审计；不能撤销。
 
-    已发出的邮件、收件箱里还没处理的帖子和备份不在其内。
+    死信、已发出的邮件和备份不在其内。
     """
     app, actor = ctx.obj(), signed(by)
+    now = app.clock.now()
     if not reason.strip():
         raise InputError("请用 --reason 写明原因")
     found = app.posts.get(post)
@@ -37,8 +39,8 @@ def command(
         raise InputError("这条帖子没有作者标识，不知道哪些帖子是同一个人的")
     # First, so that a kill leaves no deletion that nobody knows of.
     app.ledger.audit.record(
-        AuditEntry(
-            at=app.clock.now(), actor=actor, action="erase", subject=f"帖子 {post} 的作者", reason=reason
-        )
+        AuditEntry(at=now, actor=actor, action="erase", subject=f"帖子 {post} 的作者", reason=reason)
     )
+    # Before the posts: what a worker stores meanwhile is deleted with them, or never stored.
+    app.ledger.states.save(ERASED, {key: {"at": iso(now)}})
     print(json.dumps({"erased": app.posts.forget_author(key)}))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
@@ -32,8 +33,7 @@ def command(
             print(f"yujing: {error}", file=sys.stderr, flush=True)
             worked = Worked()
         if once:
-            line = {"judged": worked.judged, "refreshed": worked.refreshed, "buried": worked.buried}
-            print(json.dumps(line))
+            print(json.dumps(asdict(worked)))
             return
         if stop.wait(app.settings.service.work_every_s):
             return

@@ -79,6 +79,8 @@ class AuditEntry:
 
 SCHEDULER = "scheduler"
 """Name of the lease of the process that runs the jobs."""
+ERASED = "erased"
+"""Kind of the documents in ``States`` that name erased authors by their key: what comes of theirs is not stored."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -261,7 +261,7 @@ def test_engines_answer_as_the_embedded_stores_do(
     assert comparable(told) == comparable(story(embedded, tmp_path / "posts.jsonl", now))
     assert told["import"] == {"read": POSTS, "imported": POSTS, "duplicate": 0, "rejected": 0}
     assert told["again"]["duplicate"] == POSTS
-    assert told["work"] == {"judged": POSTS, "refreshed": 0, "buried": 0}
+    assert told["work"] == {"judged": POSTS, "refreshed": 0, "buried": 0, "dropped": 0}
     assert [one["level"] for one in told["watch"][:-1]] != []
     assert [to for to, _ in told["mails"]] == sorted(TO)
     assert told["incident"]["topic"] == "withdrawal_difficulty"

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from app.cli import cli
 from app.wire import App
 from domain.assessment import Assessment, Sentiment
 from domain.errors import InputError
-from domain.post import Author, Post, post_id
+from domain.post import Author, Engagement, Post, post_id
 from store.posts import Judged
 
 NOW = datetime.now(UTC)
@@ -59,6 +60,15 @@ def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[App]:
         yield opened
 
 
+class Judge:
+    """Stands in for the model."""
+
+    model = "m@1"
+
+    def assess(self, posts: Sequence[Post]) -> list[Assessment]:
+        return [_judged(post.native_id, "", timedelta(0)).assessment for post in posts]
+
+
 def _erase(*arguments: str) -> tuple[BaseException | None, str]:
     done = CliRunner().invoke(cli, ["erase", *arguments], standalone_mode=False)
     return done.exception, done.stdout
@@ -71,6 +81,23 @@ def test_all_of_one_author_in_every_month_and_nobody_else(app: App) -> None:
     assert {native for native in "1234" if app.posts.get(post_id("weibo", native))} == {"3", "4"}
     (entry,) = app.ledger.audit.last()
     assert (entry.actor, entry.action, entry.reason) == ("王芳", "erase", "本人要求")
+
+
+def test_what_comes_of_an_erased_author_later_or_waits_is_not_stored(
+    app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(App, "analyzer", property(lambda _: Judge()))
+    waiting = _judged("5", "somebody", timedelta(hours=1)).post
+    app.inbox.put([waiting], now=NOW)
+    error, _ = _erase(post_id("weibo", "1"), "--reason", "本人要求", "--by", "王芳")
+    assert error is None
+    again = replace(_judged("1", "somebody", timedelta(days=1)).post, engagement=Engagement(likes=9))
+    others = [_judged(native, key, timedelta(hours=1)).post for native, key in (("6", "another"), ("7", ""))]
+    app.inbox.put([again, *others], now=NOW)
+    worked = app.worker.drain(now=app.clock.now)
+    assert (worked.judged, worked.dropped) == (2, 2)
+    assert {native for native in "1234567" if app.posts.get(post_id("weibo", native))} == set("3467")
+    assert app.inbox.depth(now=NOW).waiting == 0
 
 
 @pytest.mark.parametrize(
