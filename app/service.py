@@ -11,7 +11,9 @@ from datetime import timedelta
 from app.clock import VARIABLE
 from app.wire import App
 from config.settings import Source
+from domain.incident import OPEN
 from monitor.scheduler import Job, run_process
+from store.ledger import MOST_OPEN
 from store.posts import Posts
 
 NOTIFY_S = 15.0
@@ -102,9 +104,8 @@ def retention_job(app: App) -> Job:
 
 def forget_old(app: App, posts: Posts) -> int:
     """Delete what is too old from a store; returns how many."""
-    held = [
-        alert for incident in app.ledger.incidents.find() if incident.status.open for alert in incident.alerts
-    ]
+    incidents = app.ledger.incidents.find(statuses=OPEN, limit=MOST_OPEN)
+    held = [alert for incident in incidents for alert in incident.alerts]
     found = (app.ledger.alerts.get(id_) for id_ in held)
     evidence = [post for alert in found if alert for post in alert.posts]
     before = app.clock.now() - timedelta(days=app.settings.service.retention_days)

@@ -37,6 +37,9 @@ class IncidentStatus(StrEnum):
         return self not in (IncidentStatus.CLOSED, IncidentStatus.FALSE_ALARM)
 
 
+OPEN = tuple(status for status in IncidentStatus if status.open)
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Incident:
     """State of one incident; its history is the timeline."""

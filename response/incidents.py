@@ -13,15 +13,14 @@ from datetime import datetime
 
 from domain.alert import Alert, AlertState, Change, Level
 from domain.errors import InputError, StoreError
-from domain.incident import Incident, IncidentStatus, TimelineEvent
+from domain.incident import OPEN, Incident, IncidentStatus, TimelineEvent
 from domain.plan import Plan, PlanRun
 from response import mails
 from response import plans as running
-from store.ledger import AuditEntry, Ledger
+from store.ledger import MOST_OPEN, AuditEntry, Ledger
 
 RULE = "rule:incidents"
 """Actor of automatic steps."""
-OPEN = tuple(status for status in IncidentStatus if status.open)
 ENDED = tuple(status for status in IncidentStatus if not status.open)
 ATTEMPTS = 8
 """Times to try a change that other processes overtake."""
@@ -55,7 +54,7 @@ class Desk:
         """
         if not alert.brand:
             return None
-        known = self._ledger.incidents.find(brand=alert.brand, statuses=OPEN, limit=1000)
+        known = self._ledger.incidents.find(brand=alert.brand, statuses=OPEN, limit=MOST_OPEN)
         ended = self._ledger.incidents.find(brand=alert.brand, statuses=ENDED)
         holder = next((i for i in known if alert.id in i.alerts), None)
         last = next((i for i in ended if alert.id in i.alerts), None)

@@ -15,7 +15,9 @@ from rich.text import Text
 from app.printing import address, plain
 from domain.alert import Level
 from domain.errors import ConfigError, ModelError, StoreError
+from domain.incident import OPEN
 from domain.local_time import iso, spoken
+from store.ledger import MOST_OPEN
 
 if TYPE_CHECKING:
     from app.wire import App
@@ -82,7 +84,7 @@ def collect(app: App) -> dict[str, Any]:
         "outbox": stores.ask("ledger", _outbox),
         "delivery": stores.ask("ledger", _delivery),
         "incidents_open": stores.ask(
-            "ledger", lambda app: [i.id for i in app.ledger.incidents.find() if i.status.open]
+            "ledger", lambda app: [i.id for i in app.ledger.incidents.find(statuses=OPEN, limit=MOST_OPEN)]
         ),
     }
     return state | {

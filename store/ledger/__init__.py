@@ -81,6 +81,8 @@ SCHEDULER = "scheduler"
 """Name of the lease of the process that runs the jobs."""
 ERASED = "erased"
 """Kind of the documents in ``States`` that name erased authors by their key: what comes of theirs is not stored."""
+MOST_OPEN = 10_000
+"""Limit of a question that must miss no open incident: more than there can be, one for each brand and topic."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,0 +1,86 @@
+"""An incident that stays open for long is neither lost from sight nor from its evidence, whatever came after it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from app.commands.status import collect
+from app.service import forget_old
+from app.wire import App
+from domain.alert import Level
+from domain.assessment import Assessment, Sentiment
+from domain.incident import Incident, IncidentStatus, TimelineEvent
+from domain.post import Post, post_id
+from store.posts import Judged
+from tests.alerts import sample
+
+NOW = datetime.now(UTC)
+OLD = NOW - timedelta(days=200)
+
+
+@pytest.fixture
+def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[App]:
+    for name in [name for name in os.environ if name.startswith("YUJING_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("YUJING_HOME", str(tmp_path))
+    with closing(App.from_environment(os.environ)) as opened:
+        yield opened
+
+
+def _open(app: App, topic: str, at: datetime, *alerts: str) -> Incident:
+    incident = Incident(
+        id="",
+        brand="yunqiao",
+        topic=topic,
+        level=Level.RED,
+        status=IncidentStatus.TRIAGE,
+        opened_at=at,
+        onset=at,
+        plan="",
+        alerts=alerts,
+    )
+    event = TimelineEvent(incident="", at=at, actor="rule:incidents", kind="opened")
+    return app.ledger.incidents.open(incident, event)
+
+
+def _judged(native: str) -> Judged:
+    post = Post(
+        id=post_id("weibo", native),
+        platform="weibo",
+        source="weibo",
+        native_id=native,
+        text="提现不到账",
+        published_at=OLD,
+        fetched_at=OLD,
+    )
+    probabilities = {"negative": 0.9, "neutral": 0.1, "positive": 0.0}
+    return Judged(
+        post=post,
+        assessment=Assessment(
+            post_id=post.id, model="m@1", sentiment=Sentiment.NEGATIVE, probabilities=probabilities
+        ),
+    )
+
+
+def test_an_old_open_incident_behind_a_hundred_newer_ones(app: App) -> None:
+    evidence, other = _judged("1"), _judged("2")
+    app.posts.put([evidence, other])
+    alert = replace(sample.alert(), posts=(evidence.post.id,))
+    assert app.ledger.alerts.put(alert)
+    old = _open(app, "withdrawal_difficulty", OLD, alert.id)
+    for n in range(100):
+        at = OLD + timedelta(days=1, hours=n)
+        incident = _open(app, "rumor", at)
+        ended = replace(incident, status=IncidentStatus.FALSE_ALARM, closed_at=at, version=2)
+        event = TimelineEvent(incident=incident.id, at=at, actor="王芳", kind="false_alarm")
+        assert app.ledger.incidents.change(ended, event)
+    assert collect(app)["incidents_open"] == [old.id]
+    assert forget_old(app, app.posts) == 1
+    assert app.posts.get(evidence.post.id) and not app.posts.get(other.post.id)
