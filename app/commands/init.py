@@ -17,6 +17,7 @@ import typer
 
 from app.clock import wall
 from app.first_config import Answers, parse_source, write_config
+from app.whole_files import write_whole
 from config.settings import Smtp
 from domain.errors import DeliveryError, UsageError, YujingError
 from store.ledger import Notification
@@ -131,15 +132,22 @@ class _Ask:
 
 
 def _remember(path: Path, variables: dict[str, str]) -> None:
-    lines = ["# yujing init 写下的连接设置；环境变量优先于这里。可以 source。\n"]
-    lines += [f"{key}={shlex.quote(value)}\n" for key, value in variables.items()]
+    """Put the variables in the place of what was set for them; other lines, of engines and secrets say, stay."""
+    lines = ["# yujing init 写下的连接设置；环境变量优先于这里。可以 source。"]
+    given = {_base(key) for key in variables}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as out:
-            out.writelines(lines)
+        if path.exists():
+            old = path.read_text("utf-8").splitlines()
+            lines = [line for line in old if _base(line.partition("=")[0].strip()) not in given]
+        lines += [f"{key}={shlex.quote(value)}" for key, value in variables.items()]
+        write_whole(path, "".join(f"{line}\n" for line in lines), mode=0o600)
     except OSError as error:
         raise YujingError(f"{path}：写不了连接设置（{error.strerror or error}）") from error
+
+
+def _base(name: str) -> str:
+    return name.removesuffix("_FILE")
 
 
 def _send(answers: Answers, smtp: Smtp, remembered: Path, *, now: datetime) -> None:
