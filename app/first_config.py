@@ -136,16 +136,18 @@ def _brands(document: CommentedMap, answers: Answers) -> None:
 
 def _sources(document: CommentedMap, answers: Answers) -> None:
     shipped = {source["kind"]: source for source in reversed(document["sources"])}
-    chosen: list[CommentedMap] = []
+    examples, chosen = copy.deepcopy(shipped), list[CommentedMap]()
     for number, answer in enumerate(answers.sources, start=1):
         first = not any(source["kind"] == answer.kind for source in chosen)
-        source = shipped[answer.kind] if first else copy.deepcopy(shipped[answer.kind])
+        source = shipped[answer.kind] if first else copy.deepcopy(examples[answer.kind])
         source["id"] = answer.kind if first else f"{answer.kind}-{number}"
         source["enabled"] = True
         if answer.base_url:
             source["base_url"] = answer.base_url
             source.pop("cookie_env", None)  # the cookie of the real site is not for another host
             source["name"] = f"{answer.kind} {urlsplit(answer.base_url).hostname}"
+            if answer.kind == "feed":
+                source["tier"] = "user"  # the example is a medium; who writes in this one is not known
         if answer.kind == "weibo":
             source["queries"] = _flow(source, "queries", (answers.name, *answers.products))
         else:

@@ -10,6 +10,7 @@ import pytest
 from app.first_config import Answers, SourceAnswer, parse_source, write_config
 from config.load import check, load
 from domain.errors import ConfigError, UsageError
+from domain.post import Tier
 
 SHIPPED = Path(__file__).resolve().parents[2] / "config"
 
@@ -24,6 +25,7 @@ def test_what_was_answered_is_what_is_loaded(tmp_path: Path) -> None:
         "guba=600000",
         "https://a.example/rss?x=1",
         "https://b.example/rss",
+        "feed=/feed",
     ]
     write_config(
         tmp_path / "config",
@@ -41,10 +43,13 @@ def test_what_was_answered_is_what_is_loaded(tmp_path: Path) -> None:
     assert settings.brands[0].aliases == ("海棠", "HT 金服: #1")
     assert settings.brands[0].not_in == ()
     on = {s.id: s for s in settings.sources if s.enabled}
-    assert set(on) == {"weibo", "guba", "feed", "feed-4"}
+    assert set(on) == {"weibo", "guba", "feed", "feed-4", "feed-5"}
     assert on["weibo"].base_url == "http://127.0.0.1:9"
     assert on["weibo"].queries == ("海棠金服", "海棠宝")
     assert (on["feed"].paths, on["feed-4"].base_url) == (("/rss?x=1",), "https://b.example")
+    assert (on["feed-5"].base_url, on["feed-5"].tier) == ("https://www.36kr.com", Tier.CENTRAL_MEDIA)
+    assert {on["feed"].tier, on["feed-4"].tier} == {Tier.USER}
+    assert "只有媒体自己的订阅源才写媒体的等级" in (tmp_path / "config" / "sources.yaml").read_text("utf-8")
     assert on["guba"].brand == "own"
     assert {to for route in settings.routes for to in route.to} == {"pr@example.com"}
 
