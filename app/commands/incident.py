@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from app.naming import id_of, known
 from app.printing import plain
 from app.signing import signed
 from domain.alert import Level
@@ -63,14 +64,16 @@ KINDS = {
 def list_(
     ctx: typer.Context,
     every: Annotated[bool, typer.Option("--all", help="也列出已关闭和误报的")] = False,
-    brand: Annotated[str, typer.Option(help="品牌编号")] = "",
+    brand: Annotated[str, typer.Option(help="品牌编号或名称")] = "",
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="最多几条")] = 100,
     as_json: AsJson = False,
 ) -> None:
     """列出事件，默认只列未结束的，新的在前。"""
     app = ctx.obj()
     statuses = [status for status in IncidentStatus if every or status.open]
-    found = app.ledger.incidents.find(brand=brand, statuses=statuses, limit=limit)
+    found = app.ledger.incidents.find(brand=id_of(brand, app.settings.brands), statuses=statuses, limit=limit)
+    if not found:
+        known("品牌", brand, app.settings.brands)
     if as_json:
         for incident in found:
             print(json.dumps(row(incident), ensure_ascii=False))

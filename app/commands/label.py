@@ -13,10 +13,10 @@ from typing import Annotated
 
 import typer
 
+from app.naming import known
 from app.printing import plain
 from app.rejudge import Progress
 from app.signing import signed
-from config.problems import near
 from domain.errors import InputError
 
 commands = typer.Typer(
@@ -32,7 +32,7 @@ commands = typer.Typer(
 def export(
     ctx: typer.Context,
     out: Annotated[Path, typer.Option("--out", help="写到哪个 CSV 文件（必填）", show_default=False)],
-    brand: Annotated[str, typer.Option(help="只要说到这个品牌的；缺省为全部")] = "",
+    brand: Annotated[str, typer.Option(help="只要说到这个品牌（编号或名称）的；缺省为全部")] = "",
     most: Annotated[int, typer.Option(min=1, max=5_000, help="最多几条")] = 200,
     days: Annotated[int, typer.Option(min=1, max=3_650, help="只看最近几天的帖子")] = 28,
 ) -> None:
@@ -41,10 +41,7 @@ def export(
     from app.labels import worth_reading
 
     app = ctx.obj()
-    known = [each.id for each in app.settings.brands]
-    if brand and brand not in known:
-        hint = near(brand, known)
-        raise InputError(f"没有品牌 {brand}" + (f"（是不是想写 {hint}？）" if hint else ""))
+    brand = known("品牌", brand, app.settings.brands)
     # Said before the posts are judged, not half a minute later.
     if not out.parent.is_dir():
         raise InputError(f"写不了 {out}：没有目录 {out.parent}")

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from app.naming import id_of, known
 from app.printing import plain
 from domain.assessment import Sentiment
 from domain.errors import UsageError
@@ -25,11 +26,11 @@ _WORDS = {"negative": "负面", "neutral": "中性", "positive": "正面"}
 def command(
     ctx: typer.Context,
     query: Annotated[str, typer.Argument(help='词语（须全部出现）与「"引号内的短语"」；可为空')] = "",
-    brand: Annotated[str, typer.Option(help="品牌 id")] = "",
+    brand: Annotated[str, typer.Option(help="品牌编号或名称")] = "",
     sentiment: Annotated[Sentiment | None, typer.Option(help="对该品牌（未给品牌时为全文）的情感")] = None,
-    topic: Annotated[str, typer.Option(help="话题 id")] = "",
+    topic: Annotated[str, typer.Option(help="话题编号或名称")] = "",
     platform: Annotated[str, typer.Option(help="平台")] = "",
-    source: Annotated[str, typer.Option(help="数据源 id")] = "",
+    source: Annotated[str, typer.Option(help="数据源编号")] = "",
     since: Annotated[str, typer.Option(help="起（含），如 2026-11-20 或 2026-11-20T08:00；默认东八区")] = "",
     until: Annotated[str, typer.Option(help="止（不含）")] = "",
     sort: Annotated[Sort, typer.Option(help="排序")] = Sort.NEWEST,
@@ -39,12 +40,13 @@ def command(
 ) -> None:
     """检索已入库的帖子。"""
     app = ctx.obj()
+    brands, topics = app.settings.brands, app.settings.topics
     page = app.posts.search(
         Query(
             text=query,
-            brand=brand,
+            brand=id_of(brand, brands),
             sentiment=sentiment,
-            topic=topic,
+            topic=id_of(topic, topics),
             platform=platform,
             source=source,
             since=moment(since),
@@ -54,12 +56,15 @@ def command(
             after=after,
         )
     )
+    if not page.total:
+        known("品牌", brand, brands)
+        known("话题", topic, topics)
     if as_json:
         for judged in page.found:
             print(json.dumps(_row(judged), ensure_ascii=False))
         print(json.dumps({"total": page.total, "next": page.next}))
     else:
-        _show(page, {topic.id: topic.name for topic in app.settings.topics})
+        _show(page, {each.id: each.name for each in topics})
 
 
 def moment(text: str) -> datetime | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Collection
 from datetime import timedelta
 from typing import Annotated, Any, Literal
 
@@ -13,9 +12,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from app.naming import known
 from app.printing import plain
 from app.signing import signed
-from config.problems import near
 from domain.alert import Level
 from domain.errors import InputError
 from domain.local_time import iso, spoken
@@ -39,8 +38,8 @@ def add(
     ctx: typer.Context,
     hours: Annotated[float, typer.Option(help="静默几小时（必填），最长 31 天", show_default=False)],
     reason: Annotated[str, typer.Option(help="原因（必填）", show_default=False)],
-    brand: Annotated[str, typer.Option(help="品牌编号；不写表示全部品牌")] = "",
-    topic: Annotated[str, typer.Option(help="主题编号；不写表示全部主题")] = "",
+    brand: Annotated[str, typer.Option(help="品牌编号或名称；不写表示全部品牌")] = "",
+    topic: Annotated[str, typer.Option(help="主题编号或名称；不写表示全部主题")] = "",
     below: Annotated[
         Literal["yellow", "orange", "red"], typer.Option(help="只静默低于这一级的；红色永远通知")
     ] = "red",
@@ -51,8 +50,8 @@ def add(
     from response.silences import add as mute
 
     app, actor = ctx.obj(), signed(by)
-    _known("品牌", brand, {known.id for known in app.settings.brands})
-    _known("主题", topic, {known.id for known in app.settings.topics})
+    brand = known("品牌", brand, app.settings.brands)
+    topic = known("主题", topic, app.settings.topics)
     if not math.isfinite(hours) or abs(hours) > 1_000_000:
         raise InputError("静默时长不是有效的小时数")
     silence = mute(
@@ -116,12 +115,6 @@ def end(
     app, actor = ctx.obj(), signed(by)
     unmute(app.ledger, id_, actor=actor, reason=plain(reason), now=app.clock.now())
     print(f"{id_} 已结束")
-
-
-def _known(what: str, id_: str, ids: Collection[str]) -> None:
-    if id_ and id_ not in ids:
-        hint = near(id_, ids)
-        raise InputError(f"没有{what} {id_}" + (f"（是不是想写 {hint}？）" if hint else ""))
 
 
 def _row(silence: Silence) -> dict[str, Any]:

@@ -73,7 +73,22 @@ def test_list_shows_what_is_open(run, opened) -> None:
     run(incidents, "close", opened, "--reason", "完", "--by", "王芳")
     assert "没有未结束的事件" in run(incidents, "list")
     assert "已关闭" in run(incidents, "list", "--all")
-    assert run(incidents, "list", "--all", "--brand", "other", "--json") == ""
+    assert run(incidents, "list", "--all", "--brand", "ansui", "--json") == ""
+
+
+@pytest.mark.parametrize("brand", ["yunqiao", "云桥金融"])
+def test_a_brand_goes_by_its_id_and_by_its_name(run, opened, brand: str) -> None:
+    assert opened in run(incidents, "list", "--brand", brand)
+    run(silences, "add", "--brand", brand, "--topic", "谣言/水军", "--hours", "1", "--reason", "x")
+    (row,) = [json.loads(line) for line in run(silences, "list", "--json").splitlines()]
+    assert (row["brand"], row["topic"]) == ("yunqiao", "rumor")
+
+
+def test_nothing_about_an_unknown_brand_is_no_calm(run, ledger, alert) -> None:
+    with pytest.raises(InputError, match=r"没有品牌 云桥金服（是不是想写 云桥金融？）"):
+        run(incidents, "list", "--brand", "云桥金服")
+    retired = run.app.desk.on_alert(alert(brand="retired", level=Level.ORANGE, topics=(TOPIC,)), now=T0)
+    assert retired.id in run(incidents, "list", "--brand", "retired")
 
 
 def test_narrow_terminal_keeps_ids_whole(run, opened) -> None:
