@@ -145,7 +145,8 @@ def _alerts(app: App) -> list[dict[str, Any]]:
 
 
 def _outbox(app: App) -> dict[str, int]:
-    return {state: len(app.ledger.outbox.find(state=state, limit=10_000)) for state in ("waiting", "failed")}
+    counts = app.ledger.outbox.counts()
+    return {state: counts.get(state, 0) for state in ("waiting", "failed")}
 
 
 def _model(app: App, stores: _Stores) -> dict[str, Any]:

@@ -200,6 +200,9 @@ class Outbox(Protocol):
     ) -> list[Notification]:
         """Newest first."""
 
+    def counts(self) -> Mapping[str, int]:
+        """How many messages are in each state that any is in."""
+
 
 class Incidents(Protocol):
     """Incidents and their append-only timelines."""

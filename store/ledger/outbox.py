@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, RowMapping, and_, or_, select, update
+from sqlalchemy import ColumnElement, RowMapping, and_, func, or_, select, update
 
 from domain.alert import Level
 from store.ledger import Notification
@@ -96,6 +96,12 @@ class SqlOutbox:
                 statement.order_by(outbox.c.created_at.desc(), outbox.c.id).limit(limit)
             ).mappings()
             return [notification(row) for row in rows]
+
+    def counts(self) -> Mapping[str, int]:
+        """How many messages are in each state that any is in."""
+        with self._handle.read() as connection:
+            rows = connection.execute(select(outbox.c.state, func.count()).group_by(outbox.c.state))
+            return {state: count for state, count in rows}  # noqa: C416  (dict() would hide what a row is)
 
     def _settle(self, id_: str, **values: Any) -> None:
         """Change a message that still waits: what another deliverer has settled stays settled."""

@@ -118,6 +118,7 @@ def test_a_message_is_enqueued_once_and_comes_back_whole(
     ledger: Ledger, ledger2: Ledger, notification
 ) -> None:
     one = notification(subject="坏\x00\ud800")
+    assert ledger.outbox.counts() == {}
     assert ledger.outbox.enqueue([one, notification("n2"), notification("n2")]) == 2
     assert ledger2.outbox.enqueue([one]) == 0
     assert ledger2.outbox.find(limit=1) == [replace(one, subject="坏\ufffd\ufffd")]
@@ -146,6 +147,7 @@ def test_the_end_of_a_message(ledger: Ledger, notification, now) -> None:
     ledger.outbox.retry("sent", not_before=now, error="late")
     ledger.outbox.failed("sent", error="late", at=now)
     ledger.outbox.sent("failed", at=now)
+    assert ledger.outbox.counts() == {"waiting": 3, "sent": 1, "failed": 1}
     states = {each.id: (each.state, each.error, each.sent_at) for each in ledger.outbox.find()}
     assert states["sent"] == ("sent", "", now)
     assert states["failed"] == ("failed", "550", None)
