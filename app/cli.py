@@ -143,6 +143,10 @@ def run(call: Callable[[], Any]) -> int:
         where = error.filename or ("" if _flushed(sys.stdout) else "标准输出")
         return _say(f"{where}: {error.strerror or error}".lstrip(": "), 1)
     except Exception as error:
+        if type(error).__name__ == "NoArgsIsHelpError":  # a group without its command: its help, as it is
+            with suppress(OSError):
+                print(error, file=sys.stderr)
+            return 2
         if hasattr(error, "exit_code") and hasattr(error, "format_message"):  # click's own, vendored or not
             return _say(error.format_message(), int(error.exit_code))
         if type(error).__name__ == "Abort":

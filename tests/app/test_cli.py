@@ -38,6 +38,13 @@ def test_wrong_use_is_one_line_and_exit_2(tmp_path: Path) -> None:
         assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize("arguments", [(), ("incident",)])
+def test_a_group_alone_shows_its_help(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    alone, asked = yujing(*arguments, home=tmp_path), yujing(*arguments, "--help", home=tmp_path)
+    assert (alone.returncode, alone.stdout) == (2, "")
+    assert alone.stderr.strip() == asked.stdout.strip()
+
+
 def test_expected_failures_become_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     def fail(error: Exception) -> None:
         raise error
