@@ -41,7 +41,7 @@ class ImportSummary:
     duplicate: int = 0
     rejected: int = 0
     unreadable: list[str] = field(default_factory=list)
-    """Files that could not be read, or not to their end."""
+    """Files that could not be read, or not to their end, or of which no row could be used."""
 
 
 def import_files(
@@ -140,7 +140,14 @@ class _File:
         self._flush()
         if self._wrong > SAID:
             self._say(f"{self.path}：另有 {self._wrong - SAID} 行未能导入")
-        if self._wrong:
+        if self._wrong and self._wrong == self._rows:
+            # As a CSV whose header lacks the text: most likely the columns have other names.
+            self._say(
+                f"{self.path}：全部 {self._wrong} 行未能导入，已写入 {self._rejects.path(SOURCE)}；"
+                "列名不同时用 --map text=列名 指定"
+            )
+            self._sum.unreadable.append(str(self.path))
+        elif self._wrong:
             self._say(f"{self.path}：{self._wrong} 行未能导入，已写入 {self._rejects.path(SOURCE)}")
         elif not self._rows and str(self.path) not in self._sum.unreadable:
             self._say(f"{self.path}：文件里没有数据行")

@@ -23,7 +23,7 @@ def command(
         list[str] | None, typer.Option("--map", metavar="OURS=THEIRS", help="列名对应，可多次给出")
     ] = None,
 ) -> None:
-    """导入已有的帖子；text 列必需，坏行写入 rejects 文件，其余照常导入。"""
+    """导入已有的帖子；text 列必需，坏行写入 rejects 文件，其余照常导入；有文件读不了或没有一行能用时退出 1。"""
     columns = read_columns(map_ or ())
     app = ctx.obj()
     from rich.console import Console

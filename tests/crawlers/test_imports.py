@@ -406,6 +406,16 @@ def test_no_file_breaks_the_import(desk: Desk, data: list[dict[str, Any]], noise
 @given(st.binary(max_size=300))
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_no_csv_breaks_the_import(desk: Desk, noise: bytes) -> None:
-    summary = desk.run(desk.file("f.csv", b"id,text\n" + noise))
+    summary = desk.run(desk.file("f.csv", "id,text\n1,好\n".encode() + noise))
     counts(summary)
     assert not summary.unreadable
+
+
+def test_a_file_of_which_no_row_can_be_used_is_a_failure(desk: Desk) -> None:
+    """A wrong name of the text column in JSONL is the same mistake as in the header of a CSV."""
+    good = desk.file("good.jsonl", '{"text": "提现不到账"}\n')
+    bad = desk.file("bad.jsonl", '{"正文": "一"}\n{"正文": "二"}\n')
+    summary = desk.run(bad, good)
+    assert (summary.imported, summary.rejected, summary.unreadable) == (1, 2, [str(bad)])
+    assert "全部 2 行未能导入" in desk.said[-1] and "--map text=列名" in desk.said[-1]
+    assert desk.run(bad, columns={"text": "正文"}).unreadable == []
