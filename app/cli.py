@@ -47,6 +47,8 @@ COMMANDS: dict[str, str] = {
 }
 """Command name → module in ``app.commands`` that holds a function ``command``, or a typer app ``commands``."""
 
+PATIENCE_S = 3.0
+"""How long a person who asks waits for an engine that does not answer: for a moment's trouble, no longer."""
 TRAINING = {"torch", "transformers", "onnx", "onnxscript"}
 """Libraries that the service's container image leaves out (``deploy/compose/training-only.txt``)."""
 

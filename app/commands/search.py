@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from app.cli import PATIENCE_S
 from app.naming import id_of, known
 from app.printing import plain
 from domain.assessment import Sentiment
@@ -39,7 +40,7 @@ def command(
     as_json: Annotated[bool, typer.Option("--json", help="每行一个 JSON 对象")] = False,
 ) -> None:
     """检索已入库的帖子。"""
-    app = ctx.obj()
+    app = ctx.obj(patience_s=PATIENCE_S)
     brands, topics = app.settings.brands, app.settings.topics
     page = app.posts.search(
         Query(

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from app.cli import PATIENCE_S
 from app.printing import address, plain
 from domain.alert import Level
 from domain.errors import ConfigError, ModelError, StoreError
@@ -32,7 +33,7 @@ def command(
     as_json: Annotated[bool, typer.Option("--json", help="一个 JSON 对象")] = False,
 ) -> None:
     """数据源、队列、最近预警与投递的状态，以及各存储在哪里；有存储打不开时退出 1，其余照常显示。"""
-    app = ctx.obj()
+    app = ctx.obj(patience_s=PATIENCE_S)
     state = collect(app)
     if as_json:
         print(json.dumps(state, ensure_ascii=False))

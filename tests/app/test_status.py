@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,6 +17,7 @@ from app.mirror import STATE, STATUS
 from app.wire import App
 from domain.post import Post, post_id
 from store.ledger import SCHEDULER
+from store.posts.elasticsearch.connection import PATIENCE_S
 
 NOW = datetime.now(UTC)
 SECRET = "geheim-0123456789"
@@ -109,6 +111,17 @@ def test_addresses_hold_no_secret_and_no_escape(home: Path, monkeypatch: pytest.
         assert SECRET not in out and "worker" not in out
         assert "redis://127.0.0.1:9/0" in out
         assert not [c for c in out if not c.isprintable() and c != "\n"]
+
+
+@pytest.mark.parametrize("asked", ["status", "search"])
+def test_a_cluster_that_is_away_is_told_sooner_than_to_a_service(
+    home: Path, monkeypatch: pytest.MonkeyPatch, asked: str
+) -> None:
+    monkeypatch.setenv("YUJING_POSTS_URL", "elasticsearch://127.0.0.1:9")
+    began = time.monotonic()
+    done = CliRunner().invoke(cli, [asked, "--json"])
+    assert done.exit_code == 1
+    assert time.monotonic() - began < PATIENCE_S
 
 
 def test_who_runs_the_jobs_and_how_far_the_copy_for_kibana_is(home: Path) -> None:
