@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
 from domain.assessment import Assessment
-from domain.errors import RefusedError, YujingError
+from domain.errors import RefusedError, StoreError, YujingError
 from domain.post import Post
 from store.inbox import Inbox, Leased
 from store.posts import Judged, Posts
@@ -83,40 +83,51 @@ class Worker:
         self._batch = batch
         self._lease = lease
         self._tries = tries
-        self._held: list[Leased] = []
-        """What a store or the model failed on: worked on again before more is leased."""
 
     def once(self, *, now: datetime) -> Worked:
         """Work on one batch.
 
-        Raises ``StoreError`` or ``ModelError`` when the stores or the model fail; the batch is then taken up again,
-        here or, when this worker ends, by itself. Any other failure, ``RefusedError`` too, is some post's own: that
-        post is buried with its reason.
+        Raises ``StoreError`` or ``ModelError`` when the stores or the model fail; the batch then waits as before.
+        Any other failure, ``RefusedError`` too, is some post's own: that post is buried with its reason.
         """
         with self._settled(now):
             return self._once(now)
 
     def _once(self, now: datetime) -> Worked:
-        # Leasing counts as a try: a store that is down for an hour must not use up the tries of all that waits.
-        leased = self._held or self._inbox.lease(self._batch, now=now, lease=self._lease)
-        if not leased:
-            return Worked()
-        self._held = leased
+        leased = self._inbox.lease(self._batch, now=now, lease=self._lease)
         poisoned = [item for item in leased if item.tries > self._tries]
         for item in poisoned:
             self._inbox.bury(item.token, reason=f"处理 {item.tries - 1} 次仍未完成", now=now)
-        fresh = [item for item in leased if item.tries <= self._tries]
+        fresh = self._apart([item for item in leased if item.tries <= self._tries])
         try:
-            worked = self._process(fresh)
+            worked = self._work(fresh, now)
+        except YujingError:
+            self._give_back(fresh)
+            raise
+        return worked + Worked(buried=len(poisoned))
+
+    def _work(self, items: Sequence[Leased], now: datetime) -> Worked:
+        try:
+            return self._process(items)
         except Exception as error:
             if isinstance(error, YujingError) and not isinstance(error, RefusedError):
                 raise
             # One bad post must not hold up its neighbours: go through them singly and bury the one that fails.
-            worked = Worked()
-            for item in fresh:
-                worked += self._single(item, now)
-        self._held = []
-        return worked + Worked(buried=len(poisoned))
+            return sum((self._single(item, now) for item in items), Worked())
+
+    def _apart(self, items: Sequence[Leased]) -> Sequence[Leased]:
+        """All of them, or only the first at whose side a worker died: its neighbours must not pay with their tries."""
+        suspect = next((item for item in items if item.tries > 1), None)
+        if suspect is None:
+            return items
+        self._inbox.give_back([item for item in items if item is not suspect])
+        return [suspect]
+
+    def _give_back(self, items: Sequence[Leased]) -> None:
+        """Leasing counts as a try: a model that is broken for an hour must not use up the tries of all that waits."""
+        # When the inbox fails as well, the lease runs out by itself, and what is told is what failed first.
+        with suppress(StoreError):
+            self._inbox.give_back(items)
 
     def drain(self, *, now: Callable[[], datetime], stop: Callable[[], bool] = lambda: False) -> Worked:
         """Work until nothing waits."""

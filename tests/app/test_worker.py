@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -124,6 +125,42 @@ def test_a_broken_model_buries_nothing(inbox: Inbox, posts: Posts) -> None:
         worker(inbox, posts, Broken()).once(now=NOW)
     depth = inbox.depth(now=NOW + timedelta(hours=1))
     assert (depth.dead, depth.waiting) == (0, 1)
+
+
+@pytest.mark.parametrize("error", [ModelError("权重缺失"), StoreError("没有权限", permanent=True)])
+def test_workers_that_cannot_work_use_up_nobodys_tries(inbox: Inbox, posts: Posts, error: Exception) -> None:
+    """A supervisor starts one after another."""
+
+    def broken() -> Counting:
+        raise error
+
+    inbox.put([post(str(n)) for n in range(25)], now=NOW)
+    for minutes in range(0, 60, 6):
+        work = Worker(inbox=inbox, posts=posts, assessor=broken, influence=lambda p: 0.0, batch=10)
+        with pytest.raises(type(error)):
+            work.once(now=NOW + timedelta(minutes=minutes))
+    worked = worker(inbox, posts, Counting()).drain(now=lambda: NOW + timedelta(hours=1))
+    assert (worked.judged, worked.buried, inbox.dead()) == (25, 0, [])
+
+
+def test_a_post_that_kills_every_worker_takes_none_of_its_neighbours_along(
+    inbox: Inbox, posts: Posts
+) -> None:
+    class Killed(BaseException):
+        """What no handler catches, as SIGKILL."""
+
+    class Deadly(Counting):
+        def assess(self, posts: Sequence[Post]) -> list[Assessment]:
+            if any("毒" in each.text for each in posts):
+                raise Killed
+            return super().assess(posts)
+
+    inbox.put([post(str(n), "有毒" if n == 3 else "平静的一天") for n in range(25)], now=NOW)
+    for minutes in range(0, 60, 6):
+        at = NOW + timedelta(minutes=minutes)
+        with suppress(Killed):
+            worker(inbox, posts, Deadly()).drain(now=lambda at=at: at)
+    assert (posts.size(), [letter.post.text for letter in inbox.dead()]) == (24, ["有毒"])
 
 
 def test_a_post_that_kills_the_worker_every_time_is_buried_in_the_end(inbox: Inbox, posts: Posts) -> None:
