@@ -26,6 +26,7 @@ COMMANDS: dict[str, str] = {
     "crawl": "crawl",
     "import": "import_",
     "work": "work",
+    "dead": "dead",
     "watch": "watch",
     "deliver": "deliver",
     "analyze": "analyze",

@@ -74,6 +74,9 @@ class Inbox(Examined, Protocol):
     def dead(self, *, limit: int = 100) -> list[DeadLetter]:
         """The newest dead letters, the last that was buried first."""
 
+    def revive(self, *, now: datetime) -> int:
+        """Put every dead letter back among the waiting posts, with no tries; returns how many there were."""
+
     def depth(self, *, now: datetime) -> Depth:
         """How much waits, is leased, is dead, and since when."""
 

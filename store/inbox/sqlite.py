@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+import sqlite3
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -44,17 +45,12 @@ class SqliteInbox:
 
     def put(self, posts: Sequence[Post], *, now: datetime) -> int:
         """Store posts, all or none; an identical copy that waits or is leased is not added again."""
-        bodies = [dumps(post) for post in posts]
-        rows = [(_digest(body), micros(now), NEVER_LEASED, body) for body in bodies]
-        if not rows:
+        if not posts:
             return 0
+        bodies = [dumps(post) for post in posts]
         with self._database.write() as connection:
             before = connection.total_changes
-            connection.executemany(
-                "INSERT INTO messages (digest, put_at, leased_until, body) VALUES (?, ?, ?, ?)"
-                " ON CONFLICT (digest) DO NOTHING",
-                rows,
-            )
+            _put(connection, bodies, now)
             return connection.total_changes - before
 
     def lease(self, limit: int, *, now: datetime, lease: timedelta) -> list[Leased]:
@@ -121,6 +117,14 @@ class SqliteInbox:
             DeadLetter(post=loads(Post, body), reason=reason, at=from_micros(at)) for body, reason, at in rows
         ]
 
+    def revive(self, *, now: datetime) -> int:
+        """Put every dead letter back among the waiting posts, with no tries; returns how many there were."""
+        with self._database.write() as connection:
+            bodies = [body for (body,) in connection.execute("SELECT body FROM dead_letters ORDER BY seq")]
+            _put(connection, bodies, now)
+            connection.execute("DELETE FROM dead_letters")
+        return len(bodies)
+
     def depth(self, *, now: datetime) -> Depth:
         """How much waits, is leased, is dead, and since when."""
         with self._database.read() as connection:
@@ -149,6 +153,14 @@ class SqliteInbox:
     def close(self) -> None:
         """Release files and connections."""
         self._database.close()
+
+
+def _put(connection: sqlite3.Connection, bodies: Sequence[str], now: datetime) -> None:
+    connection.executemany(
+        "INSERT INTO messages (digest, put_at, leased_until, body) VALUES (?, ?, ?, ?)"
+        " ON CONFLICT (digest) DO NOTHING",
+        [(_digest(body), micros(now), NEVER_LEASED, body) for body in bodies],
+    )
 
 
 def _digest(body: str) -> bytes:

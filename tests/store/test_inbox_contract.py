@@ -108,6 +108,15 @@ def test_poison_goes_to_the_dead_letters_with_its_reason(inbox: Inbox, post, now
     assert inbox.lease(10, now=now + 2 * LEASE, lease=LEASE) == []
 
 
+def test_dead_letters_can_be_put_back(inbox: Inbox, post, now) -> None:
+    inbox.put([post(str(n)) for n in range(3)], now=now)
+    for each in inbox.lease(2, now=now, lease=LEASE):
+        inbox.bury(each.token, reason="毒", now=now)
+    assert (inbox.revive(now=now), inbox.dead(), inbox.revive(now=now)) == (2, [], 0)
+    leased = inbox.lease(10, now=now, lease=LEASE)
+    assert sorted((each.post.native_id, each.tries) for each in leased) == [("0", 1), ("1", 1), ("2", 1)]
+
+
 def test_the_newest_letter_is_the_last_that_was_buried_whatever_the_clocks_say(
     inbox: Inbox, post, now
 ) -> None:
