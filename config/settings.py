@@ -150,6 +150,7 @@ class Detection(Frozen):
     slow_burn: float = Field(default=8.0, gt=0)
     """CUSUM height in standard deviations at which the slow burn fires."""
     new_high_hours: float = Field(default=24, gt=0)
+    """What was told longer ago than this no longer hides a new high."""
     min_history_hours: float = Field(default=72, gt=0)
     """Less history than this is said to be thin (数据不足)."""
 

@@ -51,7 +51,7 @@ class Change(StrEnum):
 
     NEW = "new"
     UPDATE = "update"
-    """A new 24 h high at the same level."""
+    """A new high of ``new_high_hours`` at the same level."""
     ESCALATED = "escalated"
     RECOVERED = "recovered"
 
@@ -109,7 +109,8 @@ class Alert:
     """Source id, for an operator alert."""
     numbers: dict[str, float] = field(default_factory=dict)
     """Lead signal in numbers: observed, expected, window_min, tail, share, usual_share, share_z,
-    negatives (whole last hour), per_hour_usual."""
+    negatives (whole last hour), per_hour_usual. Once grown also highest (the most negatives of an hour told
+    lately) and highest_at (when, in seconds since the epoch)."""
 
     @property
     def lead_topic(self) -> str:

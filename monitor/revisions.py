@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 from domain.alert import Alert, AlertState, Change, Level, Reason
 from domain.signal import Signal
@@ -14,7 +14,7 @@ from monitor.levels import Judgement
 
 OPEN = (AlertState.FIRING, AlertState.ACKNOWLEDGED, AlertState.SILENCED)
 _LOUDER = 1.25
-"""A new 24 h high is told when the last hour holds a quarter more negatives than at the revision before."""
+"""A new high is told when the last hour holds a quarter more negatives than any told in ``new_high_hours``."""
 _MOST_POSTS = 50
 
 
@@ -77,12 +77,14 @@ def born(situation: Situation, *, at: datetime) -> Alert:
     )
 
 
-def grown(alert: Alert, situation: Situation, *, at: datetime) -> Alert | None:
-    """The next revision when the level rose or, with a detector firing, a new 24 h high came; else None."""
+def grown(alert: Alert, situation: Situation, *, at: datetime, new_high_hours: float) -> Alert | None:
+    """The next revision when the level rose or, with a detector firing, a new high of so many hours; else None."""
     level = max(alert.level, situation.judgement.level)
+    negatives = situation.finding.negatives
+    highest, told_at = _highest_told(alert, at - timedelta(hours=new_high_hours))
     if level > alert.level:
         change = Change.ESCALATED
-    elif situation.signals and _new_high(alert, situation.finding):
+    elif situation.signals and negatives >= _LOUDER * max(1.0, highest):
         change = Change.UPDATE
     else:
         return None
@@ -100,24 +102,23 @@ def grown(alert: Alert, situation: Situation, *, at: datetime) -> Alert | None:
         posts=situation.posts[:_MOST_POSTS] or alert.posts,
         peak=max(alert.peak, level),
         incomplete=situation.incomplete,
-        numbers=numbers_of(situation.finding)
-        | {"highest": max(_highest_before(alert), situation.finding.negatives)},
+        numbers=numbers_of(situation.finding) | _mark(*max((highest, told_at), (negatives, at))),
     )
 
 
-def recounted(alert: Alert, finding: Finding, *, at: datetime) -> Alert | None:
+def recounted(alert: Alert, finding: Finding, *, at: datetime, new_high_hours: float) -> Alert | None:
     """The next revision when another model's counts top what was told: a mark that is not news; else None.
 
     Whoever makes it handles it at once: history that changed is told to nobody.
     """
-    if finding.negatives <= _highest_before(alert):
+    if finding.negatives <= _highest_told(alert, at - timedelta(hours=new_high_hours))[0]:
         return None
     return replace(
         alert,
         revision=alert.revision + 1,
         change=Change.UPDATE,
         at=at,
-        numbers=alert.numbers | {"highest": round(finding.negatives, 4)},
+        numbers=alert.numbers | _mark(finding.negatives, at),
     )
 
 
@@ -156,13 +157,22 @@ def numbers_of(finding: Finding) -> dict[str, float]:
     return {name: round(value, 4) for name, value in found.items()}
 
 
-def _new_high(alert: Alert, finding: Finding) -> bool:
-    return finding.negatives >= _LOUDER * max(1.0, _highest_before(alert))
+def _highest_told(alert: Alert, since: datetime) -> tuple[float, datetime]:
+    """Most negatives of an hour that were told after ``since``, and when; zero when that is longer ago.
+
+    An escalation for another reason does not lower the mark. An alert may stay open for days: what was told
+    before must not hide the next surge.
+    """
+    told_at = alert.at
+    if "highest_at" in alert.numbers:
+        told_at = datetime.fromtimestamp(alert.numbers["highest_at"], tz=UTC)
+    if told_at <= since:
+        return 0.0, since
+    return alert.numbers.get("highest", alert.numbers.get("negatives", 0.0)), told_at
 
 
-def _highest_before(alert: Alert) -> float:
-    """Most negatives of an hour told so far: an escalation for another reason does not lower the mark."""
-    return alert.numbers.get("highest", alert.numbers.get("negatives", 0.0))
+def _mark(highest: float, told_at: datetime) -> dict[str, float]:
+    return {"highest": round(highest, 4), "highest_at": told_at.timestamp()}
 
 
 def _merged(old: tuple[str, ...], new: tuple[str, ...]) -> tuple[str, ...]:

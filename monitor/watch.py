@@ -145,7 +145,9 @@ class Watch:
         for index, brand in enumerate(self._brands):
             for alert in known.get(brand.id, []):
                 series = index * self._layout.width + self._lead_place(alert)
-                revision = recounted(alert, finding(seen, series, "negative_tail"), at=time_of(end))
+                now_counted = finding(seen, series, "negative_tail")
+                hours = self._rules.detection.new_high_hours
+                revision = recounted(alert, now_counted, at=time_of(end), new_high_hours=hours)
                 if revision is not None and self._ledger.alerts.put(revision):
                     self._ledger.alerts.handled(revision, at=time_of(end))
 
@@ -218,7 +220,10 @@ class Watch:
             alert = matching(open_alerts, situation.topics, situation.posts)
             if alert is not None:
                 touched.add(alert.id)
-            revision = born(situation, at=at) if alert is None else grown(alert, situation, at=at)
+            if alert is None:
+                revision: Alert | None = born(situation, at=at)
+            else:
+                revision = grown(alert, situation, at=at, new_high_hours=rules.new_high_hours)
             if revision is not None:
                 recorded += self._ledger.signals.record(situation.signals)
                 stored += [revision] if self._ledger.alerts.put(revision) else []
@@ -350,7 +355,8 @@ class Watch:
                 onset=alert.onset,
                 incomplete=blind,
             )
-            revision = grown(alert, situation, at=at)
+            hours = self._rules.detection.new_high_hours
+            revision = grown(alert, situation, at=at, new_high_hours=hours)
         return [revision] if revision is not None and self._ledger.alerts.put(revision) else []
 
     def _over(self, alert: Alert, series: Sequence[int], window: Window, seen: Look, at: datetime) -> bool:

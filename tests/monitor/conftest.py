@@ -98,13 +98,13 @@ def background(until: datetime, *, days: int = 10, per_hour: float = 6, share: f
     return found
 
 
-def crisis(onset: datetime, *, minutes: int = 60, count: int = 30) -> list[Judged]:
+def crisis(onset: datetime, *, minutes: int = 60, count: int = 30, tag: str = "crisis") -> list[Judged]:
     """Withdrawals fail: ever more posts that say so, on three platforms."""
     found = []
     for number in range(count):
         at = onset + timedelta(minutes=minutes * (number / count) ** 0.7)
         platform = ("weibo", "guba", "heimao")[number % 3]
-        found.append(judged(f"crisis-{number}", at, topics=("withdrawal_difficulty",), platform=platform))
+        found.append(judged(f"{tag}-{number}", at, topics=("withdrawal_difficulty",), platform=platform))
     return found
 
 

@@ -101,6 +101,27 @@ class TestCrisis:
         assert {each.id for each in later} == {first.id}
         assert {each.state for each in later} == {AlertState.ACKNOWLEDGED}
 
+    def test_a_second_surge_is_told_when_a_blind_source_has_kept_the_alert_open(
+        self, posts: Posts, ledger: Ledger, make_watch: Make
+    ) -> None:
+        posts.put(scene.background(NOW + timedelta(hours=32), days=12))
+        posts.put([*scene.crisis(NOW, tag="first"), *scene.crisis(NOW + timedelta(hours=28), tag="second")])
+        ledger.source_runs.record(crawl("blind", NOW - timedelta(hours=3), Outcome.RESULTS))
+        watch = make_watch(sources=[source("blind")])
+        first = [each for each in run(watch, hours=3, step=15) if each.brand]
+        between = run(watch, hours=24, start=NOW + timedelta(hours=3), step=120)
+        second = run(watch, hours=2, start=NOW + timedelta(hours=28), step=15)
+        assert [each for each in between if each.brand] == []
+        assert {each.id for each in second} == {first[0].id}
+        assert second[0].change is Change.UPDATE
+
+    def test_the_same_height_again_is_no_news_on_the_same_day(self, posts: Posts, make_watch: Make) -> None:
+        posts.put(scene.background(NOW + timedelta(hours=8)))
+        posts.put([*scene.crisis(NOW, tag="first"), *scene.crisis(NOW + timedelta(hours=4), tag="second")])
+        watch = make_watch()
+        assert run(watch, hours=3, step=15)
+        assert run(watch, hours=3, start=NOW + timedelta(hours=4), step=15) == []
+
 
 class TestCalm:
     def test_quiet_days_raise_nothing(self, posts: Posts, ledger: Ledger, make_watch: Make) -> None:
