@@ -24,7 +24,7 @@ class Signal:
     window_min: int
     """Minutes of the window that decided."""
     observed: float
-    """Posts counted in the window (K)."""
+    """Negative posts counted in the window, or distinct stories among them where these are the rarer (K)."""
     expected: float
     """The baseline's mean for the same window (μ)."""
     tail: float

@@ -45,9 +45,11 @@ class Look:
     """[series] A: the greatest over windows and over posts and stories."""
     window: Numbers
     """[series] index into ``WINDOWS`` of the window that decided."""
+    measure: Numbers
+    """[series] what decided: ``NEGATIVE`` posts, or ``STORIES``."""
     observed: Floats
     expected: Floats
-    """[series] K and its mean in that window."""
+    """[series] K and its mean, of that measure in that window."""
     negatives: Floats
     stories: Floats
     usual: Floats
@@ -97,6 +99,7 @@ def look(baseline: Baseline, window: Window, end: int) -> Look:
         end=end,
         tail=tails[best, every],
         window=best // 2,
+        measure=NEGATIVE + best % 2,
         observed=observed,
         expected=mean,
         negatives=negatives,
@@ -119,6 +122,8 @@ class Finding:
     detector: str
     end: int
     window_min: int
+    measure: int
+    """What ``observed`` and ``expected`` count: ``NEGATIVE`` posts, or ``STORIES``."""
     observed: float
     expected: float
     tail: float
@@ -144,6 +149,7 @@ def finding(seen: Look, series: int, detector: str) -> Finding:
         detector=detector,
         end=seen.end,
         window_min=WINDOWS[int(seen.window[series])] * 5,
+        measure=int(seen.measure[series]),
         observed=float(seen.observed[series]),
         expected=float(seen.expected[series]),
         tail=float(seen.tail[series]),

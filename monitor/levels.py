@@ -162,9 +162,9 @@ def _growth(finding: Finding) -> Reason:
     return _part("growth", points, f"1 小时前 {finding.before:.0f} 条，现在 {finding.negatives:.0f} 条")
 
 
-def usual_text(value: float) -> str:
-    """A usual number of posts as people say it."""
-    return "不到 1 条" if value < 0.95 else f"约 {value:.0f} 条"
+def usual_text(value: float, unit: str = "条") -> str:
+    """A usual number of posts, or of what ``unit`` counts, as people say it."""
+    return f"不到 1 {unit}" if value < 0.95 else f"约 {value:.0f} {unit}"
 
 
 # ----------------------------------------------------------------------------- hard triggers

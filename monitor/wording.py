@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from monitor.detectors import Finding
 from monitor.levels import usual_text
+from monitor.series import STORIES
 
 _CHANCES = (
     (6.0, "百万次里不到一次"),
@@ -36,7 +37,9 @@ def explain(
     elif finding.detector == "slow_burn":
         start = f"{about}负面连续多小时偏高，过去 1 小时 {finding.negatives:.0f} 条，平时{usual_text(finding.usual)}"
     else:
-        start = f"{past}{about}负面 {finding.observed:.0f} 条，这个时段平时{usual_text(finding.expected)}"
+        what, unit = ("有 {:.0f} 个不同说法", "个") if finding.measure == STORIES else (" {:.0f} 条", "条")
+        start = f"{past}{about}负面{what.format(finding.observed)}"
+        start += f"，这个时段平时{usual_text(finding.expected, unit)}"
         if rare:
             start += f"，这种高值{rare}"
     parts = [start]

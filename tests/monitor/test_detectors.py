@@ -11,7 +11,8 @@ from scipy.stats import nbinom
 from config.settings import Baselines, Detection
 from monitor.baseline import Baseline
 from monitor.detectors import gate, look, negative_tail, onset, slow_burn, tail
-from monitor.series import NEGATIVE, PER_HOUR, POSTS, Layout, Window
+from monitor.series import NEGATIVE, PER_HOUR, POSTS, STORIES, Layout, Window
+from monitor.wording import explain
 
 LAYOUT = Layout(brands=("a",), topics=())
 FIRST = 5_889_312 - 5_889_312 % 288
@@ -103,6 +104,26 @@ class TestNegativeTail:
         silent = learned(14, posts=0.0)
         seen = window(silent, [0] * 7 + [1] * 5)
         assert negative_tail(look(silent, seen, seen.end), silent, RULES)
+
+
+def test_stories_are_not_called_posts() -> None:
+    """Where templates are pasted every day many posts are usual, many different stories are not."""
+    baseline = Baseline(LAYOUT, Baselines())
+    baseline.start(np.array([True]))
+    for hour in range(14 * 24):
+        counts = np.zeros((3, 1, PER_HOUR))
+        counts[POSTS] = 1
+        counts[NEGATIVE, 0, hour * 7 % PER_HOUR] = counts[POSTS, 0, hour * 7 % PER_HOUR] = 12 * (
+            hour % 3 == 0
+        )
+        counts[STORIES] = np.minimum(counts[NEGATIVE], 1)
+        baseline.absorb(FIRST + hour * PER_HOUR, counts)
+    seen = window(baseline, [0] * 4 + [4] * 8, stories=16)
+    found = negative_tail(look(baseline, seen, seen.end), baseline, RULES)[0]
+    text = explain(found, topic="", history_hours=300, thin_below=72)
+    assert (found.measure, found.observed, found.negatives) == (STORIES, 16, 32)
+    assert "负面有 16 个不同说法，这个时段平时" in text
+    assert "16 条" not in text
 
 
 def test_slow_burn_finds_what_no_single_hour_shows(usual: Baseline) -> None:

@@ -19,6 +19,7 @@ from domain.post import Engagement, Tier
 from monitor.detectors import Finding
 from monitor.evidence import gather, ranked_topics
 from monitor.levels import Judgement, judge
+from monitor.series import NEGATIVE
 
 _spec = importlib.util.spec_from_file_location(
     "monitor_scene_levels", Path(__file__).with_name("conftest.py")
@@ -44,6 +45,7 @@ QUIET = Finding(
     detector="negative_tail",
     end=1,
     window_min=60,
+    measure=NEGATIVE,
     observed=0,
     expected=1,
     tail=0,
