@@ -96,7 +96,7 @@ class Alert:
     first_at: datetime
     """Aware UTC; when revision 1 was made."""
     explanation: str
-    """The lead signal's sentence."""
+    """The lead signal's sentence, or what raised the level where no detector fired, with its numbers."""
     signals: tuple[str, ...] = ()
     """Ids of the signals behind this revision, lead first."""
     posts: tuple[str, ...] = ()
@@ -108,9 +108,9 @@ class Alert:
     source: str = ""
     """Source id, for an operator alert."""
     numbers: dict[str, float] = field(default_factory=dict)
-    """Lead signal in numbers: observed, expected, window_min, tail, share, usual_share, share_z,
-    negatives (whole last hour), per_hour_usual. Once grown also highest (the most negatives of an hour told
-    lately) and highest_at (when, in seconds since the epoch)."""
+    """The lead signal's series in numbers, at ``at``: observed, expected, window_min, tail, share, usual_share,
+    share_z, negatives (whole last hour), per_hour_usual. Once grown also highest (the most negatives of an hour
+    told lately) and highest_at (when, in seconds since the epoch)."""
 
     @property
     def lead_topic(self) -> str:

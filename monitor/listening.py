@@ -11,10 +11,11 @@ from config.settings import Brand, Detection
 from domain.local_time import SHANGHAI
 from monitor.detectors import Finding, Look, finding, look, negative_tail, slow_burn
 from monitor.keeper import Keeper
+from monitor.levels import Judgement
 from monitor.rules import over_limits, verified_red
 from monitor.series import PER_DAY, PER_HOUR, POSTS, STEP_S, Layout, Window, time_of
 from monitor.volume import volume_ratios
-from monitor.wording import explain
+from monitor.wording import explain, risen
 from store.posts import Judged
 
 
@@ -76,14 +77,22 @@ class Listener:
                 voices.setdefault(index, []).extend(extra)
         return voices
 
-    def _voice(self, each: Finding, end: int, limit: str = "") -> Voice:
+    def rise(self, each: Finding, judgement: Judgement) -> str:
+        """The sentence of a level that rose though no detector fires."""
+        return self._voice(each, each.end, risen(each, judgement, topic=self.topic_of(each))).text
+
+    def topic_of(self, each: Finding) -> str:
+        """The shown name of a finding's topic; empty for the whole brand."""
         topic = self._layout.key(each.series)[1]
+        return self._names.get(topic, topic)
+
+    def _voice(self, each: Finding, end: int, words: str = "") -> Voice:
         text = explain(
             each,
-            topic=self._names.get(topic, topic),
+            topic=self.topic_of(each),
             history_hours=self._keeper.baseline.history_hours(each.series // self._layout.width),
             thin_below=self._rules.min_history_hours,
-            limit=limit,
+            words=words,
             until="" if each.end == end else f"{time_of(each.end).astimezone(SHANGHAI):%H:%M}",
         )
         return Voice(finding=each, text=text)

@@ -11,6 +11,7 @@ from domain.alert import Alert, AlertState, Change, Level, Reason
 from domain.signal import Signal
 from monitor.detectors import Finding
 from monitor.levels import Judgement
+from monitor.wording import percent
 
 OPEN = (AlertState.FIRING, AlertState.ACKNOWLEDGED, AlertState.SILENCED)
 _LOUDER = 1.25
@@ -28,6 +29,8 @@ class Situation:
     finding: Finding
     """The lead finding."""
     judgement: Judgement
+    explanation: str
+    """One sentence with the numbers of ``finding``."""
     signals: tuple[Signal, ...]
     """Lead first; empty when no detector fired at this tick."""
     posts: tuple[str, ...]
@@ -68,7 +71,7 @@ def born(situation: Situation, *, at: datetime) -> Alert:
         onset=situation.onset,
         at=at,
         first_at=at,
-        explanation=situation.signals[0].explanation,
+        explanation=situation.explanation,
         signals=tuple(signal.id for signal in situation.signals),
         posts=situation.posts[:_MOST_POSTS],
         peak=level,
@@ -94,10 +97,10 @@ def grown(alert: Alert, situation: Situation, *, at: datetime, new_high_hours: f
         change=change,
         topics=_merged(alert.topics, situation.topics),
         level=level,
-        score=max(alert.score, situation.judgement.score),
+        score=situation.judgement.score,
         reasons=situation.judgement.reasons,
         at=at,
-        explanation=situation.signals[0].explanation if situation.signals else alert.explanation,
+        explanation=situation.explanation,
         signals=tuple(signal.id for signal in situation.signals) or alert.signals,
         posts=situation.posts[:_MOST_POSTS] or alert.posts,
         peak=max(alert.peak, level),
@@ -122,11 +125,12 @@ def recounted(alert: Alert, finding: Finding, *, at: datetime, new_high_hours: f
     )
 
 
-def recovered(alert: Alert, finding: Finding, *, at: datetime, hours: float) -> Alert:
-    """The last revision: back to the usual for so many hours."""
+def recovered(alert: Alert, finding: Finding, *, topic: str, at: datetime, hours: float) -> Alert:
+    """The last revision: back to the usual for so many hours. ``topic``: name of the finding's, if any."""
+    about = f"「{topic}」" if topic else ""
     text = (
-        f"已连续 {hours:.0f} 小时没有异常：过去 1 小时负面 {finding.negatives:.0f} 条，"
-        f"负面占比 {finding.share:.0%}（平时 {finding.usual_share:.0%}）。"
+        f"已连续 {hours:.0f} 小时没有异常：过去 1 小时{about}负面 {finding.negatives:.0f} 条，"
+        f"负面占比 {percent(finding.share)}（平时 {percent(finding.usual_share)}）。"
     )
     return replace(
         alert,

@@ -301,6 +301,7 @@ class Watch:
             topics=topics,
             finding=lead.finding,
             judgement=self._judge(lead.finding, evidence, topics),
+            explanation=lead.text,
             signals=signals,
             posts=posts,
             onset=time_of(began),
@@ -318,7 +319,9 @@ class Watch:
             ),
         )
 
-    def _judge(self, each: Finding, evidence: Evidence, topics: tuple[str, ...]) -> Judgement:
+    def _judge(
+        self, each: Finding, evidence: Evidence, topics: tuple[str, ...], *, fired: bool = True
+    ) -> Judgement:
         return judge(
             each,
             evidence,
@@ -326,6 +329,7 @@ class Watch:
             weights=self._weights,
             names=self._names,
             thresholds=self._rules.levels,
+            fired=fired,
         )
 
     def _carry_on(
@@ -333,23 +337,25 @@ class Watch:
     ) -> list[Alert]:
         """An open alert of which no detector speaks now: its level may still rise, or it is over."""
         at = time_of(seen.end)
-        series = [index * self._layout.width]
-        series += [
-            series[0] + 1 + self._layout.topics.index(t) for t in alert.topics if t in self._layout.topics
-        ]
-        now = finding(seen, series[0], "negative_tail")
+        whole = index * self._layout.width
+        series = [whole]
+        series += [whole + 1 + self._layout.topics.index(t) for t in alert.topics if t in self._layout.topics]
+        now = finding(seen, whole + self._lead_place(alert), "negative_tail")
         revision = None
         if self._over(alert, series, window, seen, at) and not blind:
-            revision = recovered(alert, now, at=at, hours=self._rules.levels.downgrade_after_hours)
-        elif now.negatives > 0:
+            topic, hours = self._listener.topic_of(now), self._rules.levels.downgrade_after_hours
+            revision = recovered(alert, now, topic=topic, at=at, hours=hours)
+        elif seen.negatives[whole] > 0:
             evidence = gather(
                 self._top(alert.brand, max(bucket_of(alert.onset), seen.end - PER_DAY), seen.end)
             )
+            judgement = self._judge(now, evidence, alert.topics, fired=False)
             situation = Situation(
                 brand=alert.brand,
                 topics=alert.topics,
                 finding=now,
-                judgement=self._judge(now, evidence, alert.topics),
+                judgement=judgement,
+                explanation=self._listener.rise(now, judgement),
                 signals=(),
                 posts=tuple(judged.post.id for judged in evidence.posts),
                 onset=alert.onset,

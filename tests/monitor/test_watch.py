@@ -356,6 +356,30 @@ def test_an_open_alert_escalates_on_reach_alone(posts: Posts, ledger: Ledger, ma
     assert after[0].level is Level.ORANGE
 
 
+def test_a_topics_alert_speaks_of_its_topic_when_it_rises_and_when_it_ends(
+    posts: Posts, make_watch: Make
+) -> None:
+    posts.put(scene.background(NOW + timedelta(hours=10), days=8, per_hour=40, share=0.25))
+    outage = {"topics": ("service_outage",), "text": "宕机"}
+    posts.put([scene.judged(f"t{n}", NOW - timedelta(minutes=40 - 5 * n), **outage) for n in range(7)])
+    far = Engagement(reposts=20_000)
+    posts.put([scene.judged("far", NOW + timedelta(minutes=185), engagement=far, **outage)])
+    watch = make_watch()
+    first = run(watch, hours=0, start=NOW)[0]
+    assert "「系统宕机」负面 7 条" in first.explanation
+    risen = run(watch, hours=0, start=NOW + timedelta(minutes=190))[0]
+    assert risen.change is Change.ESCALATED
+    assert "升到橙色：单条转发 20000" in risen.explanation
+    assert "过去 1 小时「系统宕机」负面 1 条，平时不到 1 条" in risen.explanation
+    assert risen.numbers["negatives"] == 1
+    assert risen.score == pytest.approx(sum(reason.points for reason in risen.reasons), abs=0.5)
+    assert "tail_gate" not in {reason.rule for reason in risen.reasons}
+    over = run(watch, hours=0, start=NOW + timedelta(minutes=590))[0]
+    assert over.change is Change.RECOVERED
+    assert "过去 1 小时「系统宕机」负面 0 条" in over.explanation
+    assert over.numbers["negatives"] == 0
+
+
 # ------------------------------------------------------------------------------------ pieces
 
 
