@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import statistics
+from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from itertools import takewhile
 
 from config.settings import Source
+from domain.local_time import SHANGHAI
 from domain.source_run import SourceRun
 from store.ledger import SourceRuns
 
 _SILENT_RUNS = 6
-_USUAL_RUNS = 3
+_USUAL_RUNS = 2
+"""Earlier crawls that an hour of the day needs: one alone may be the first, which brings everything."""
 _SILENT_FOR = timedelta(hours=3)
 _DUE_POSTS = 30
 _HISTORY = 300
+_USUAL_MIN = 14 * 24 * 60
+"""Minutes of history that say what is usual: two weekends."""
 
 
 def blind_sources(
@@ -41,7 +47,9 @@ def blind_sources(
             detail = f"（{_printable(run.detail)}）" if run.detail and not run.outcome.seeing else ""
             found[source.id] = (since, f"{source.name} 已 {minutes} 分钟没有看到数据：{state}{detail}")
             continue
-        flat = flatline(runs.history(source.id, limit=_HISTORY))
+        if any(run.new for run in runs.history(source.id, limit=_SILENT_RUNS)):
+            continue  # most sources at most ticks: the long history need not be read
+        flat = flatline(runs.history(source.id, limit=_USUAL_MIN // source.every_min))
         if flat is not None:
             since, due = flat
             hours = (now - since).total_seconds() / 3600
@@ -56,21 +64,27 @@ def flatline(history: Sequence[SourceRun]) -> tuple[datetime, float] | None:
     """Since when a source is silent against its own usual, and how many posts were due; None when it is not.
 
     ``history``: newest first. Silent: at least six crawls over three hours without a new post, in which the
-    median of its earlier crawls, at least three, would have brought 30: one large first crawl is not the usual.
+    median crawls of the same hours of earlier days, workdays and weekends apart, would have brought 30. A source
+    may sleep at night; where no earlier day tells, nothing is due.
     """
-    silent = 0
-    for run in history:
-        if run.new:
-            break
-        silent += 1
-    earlier = [run.new for run in history[silent:]]
-    if silent < _SILENT_RUNS or len(earlier) < _USUAL_RUNS:
+    silent = list(takewhile(lambda run: not run.new, history))
+    earlier = history[len(silent) :]
+    if len(silent) < _SILENT_RUNS or not earlier or history[0].ended_at - earlier[0].ended_at < _SILENT_FOR:
         return None
-    since = history[silent].ended_at
-    due = statistics.median(earlier) * silent
-    if due < _DUE_POSTS or history[0].ended_at - since < _SILENT_FOR:
-        return None
-    return since, due
+    since = earlier[0].ended_at
+    usual = defaultdict(list)
+    for run in earlier:
+        if run.started_at.astimezone(SHANGHAI).date() < since.astimezone(SHANGHAI).date():
+            usual[_hour(run)].append(run.new)
+    brought = {hour: statistics.median_low(new) for hour, new in usual.items() if len(new) >= _USUAL_RUNS}
+    due = sum(brought.get(_hour(run), 0) for run in silent)
+    return (since, due) if due >= _DUE_POSTS else None
+
+
+def _hour(run: SourceRun) -> tuple[bool, int]:
+    """Whether a crawl was at a weekend, and its hour of the day."""
+    local = run.started_at.astimezone(SHANGHAI)
+    return local.weekday() >= 5, local.hour
 
 
 def _printable(text: str) -> str:

@@ -304,9 +304,9 @@ class TestSources:
         assert not [each for each in found if each.brand and each.change is Change.RECOVERED]
 
     def test_a_flatline_is_blind_a_quiet_source_is_not(self, ledger: Ledger, make_watch: Make) -> None:
-        for number in range(60):
-            at = NOW - timedelta(minutes=10 * (60 - number))
-            silent = number >= 40
+        for number in range(180):
+            at = NOW - timedelta(minutes=10 * (180 - number))
+            silent = number >= 160
             ledger.source_runs.record(crawl("busy", at, Outcome.RESULTS, new=0 if silent else 5))
             ledger.source_runs.record(
                 crawl("quiet", at, Outcome.RESULTS, new=int(number % 15 == 0 and not silent))
