@@ -342,7 +342,7 @@ class Watch:
         series += [whole + 1 + self._layout.topics.index(t) for t in alert.topics if t in self._layout.topics]
         now = finding(seen, whole + self._lead_place(alert), "negative_tail")
         revision = None
-        if self._over(alert, series, window, seen, at) and not blind:
+        if not blind and self._over(alert, series, window, seen, at):
             topic, hours = self._listener.topic_of(now), self._rules.levels.downgrade_after_hours
             revision = recovered(alert, now, topic=topic, at=at, hours=hours)
         elif seen.negatives[whole] > 0:
@@ -374,9 +374,11 @@ class Watch:
         normal = (seen.share_z[series] <= rules.share_z) | (seen.negatives[series] < rules.min_negatives)
         if not bool(np.all(calm & normal)):
             return False
-        quiet = int(min(hours * PER_HOUR, seen.end - window.first - 2 * PER_HOUR))
+        first = seen.end - int(hours * PER_HOUR)
+        if first - 2 * PER_HOUR < window.first:
+            window = self._counts.read(self._layout, first - 2 * PER_HOUR, seen.end)
         baseline = self._keeper.baseline
-        for when in range(seen.end - quiet, seen.end, 3):
+        for when in range(first, seen.end, 3):
             fired = negative_tail(look(baseline, window, when), baseline, rules)
             if any(each.series in series for each in fired):
                 return False

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from config.settings import Brand, Limits, Source
+from config.settings import Baselines, Brand, LevelThresholds, Limits, Rules, Source
 from domain.alert import Alert, AlertState, Change, Level
 from domain.assessment import Sentiment
 from domain.errors import StoreError
@@ -83,6 +83,20 @@ class TestCrisis:
         assert last.state is AlertState.RESOLVED
         assert last.at - NOW >= timedelta(hours=6)
         assert [each.state for each in everything(ledger)] == [AlertState.RESOLVED]
+
+    def test_says_no_more_quiet_hours_than_there_were(self, posts: Posts, make_watch: Make) -> None:
+        """The second hour is lower than the first and no news, yet it was not quiet."""
+        second = NOW + timedelta(hours=13)
+        posts.put(scene.background(NOW + timedelta(hours=42), days=12))
+        posts.put([*scene.crisis(NOW, tag="first"), *scene.crisis(second, count=28, tag="second")])
+        levels = LevelThresholds(downgrade_after_hours=24)
+        watch = make_watch(rules=Rules(baselines=Baselines(rebuild_days=10), levels=levels))
+        assert run(watch, hours=2, step=15)
+        assert run(watch, hours=1, start=second, step=15) == []
+        over = run(watch, hours=24, start=NOW + timedelta(hours=17), step=60)
+        assert [each.change for each in over] == [Change.RECOVERED]
+        assert "已连续 24 小时" in over[0].explanation
+        assert over[0].at - second >= timedelta(hours=24)
 
     def test_levels_never_fall_while_it_is_open(self, posts: Posts, make_watch: Make) -> None:
         posts.put([*scene.background(NOW + timedelta(hours=6)), *scene.crisis(NOW)])
