@@ -8,7 +8,6 @@ from threading import RLock
 from typing import Any
 
 import psycopg
-from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.engine import make_url
 
 from config.settings import Access
@@ -40,7 +39,8 @@ class PostgresqlStories:
 
     def __init__(self, url: str, access: Access) -> None:
         address = make_url(url)
-        _, given = PGDialect_psycopg().create_connect_args(address)  # several hosts as the ledger reads them
+        # Several hosts, as the ledger reads them.
+        _, given = address.get_dialect()().create_connect_args(address)
         self._to: dict[str, Any] = {
             **{name: value for name, value in given.items() if name != "context"},
             **arguments(address, access),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
+from typing import Any
 
 from store.codec import clean
 from store.posts.elasticsearch.asking import Clause, Range
@@ -58,7 +59,7 @@ class Forgetting:
 
     def _pages(self, clauses: list[Clause]) -> Iterator[list[tuple[str, str]]]:
         """Index and id of the posts that match, in order of time."""
-        after: dict[str, list[object]] = {}
+        after: dict[str, Any] = {}
         while True:
             hits = self._indices.search(
                 query={"bool": {"filter": clauses}},
