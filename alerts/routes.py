@@ -19,10 +19,10 @@ def miss(route: Route, alert: Alert, *, plan_of: Callable[[str], str]) -> str:
     """
     if route.operator != (not alert.brand):
         return "operator"
+    if route.operator:
+        return ""  # Operator alerts have no level: that a source is blind is all there is to say.
     if max(alert.level, alert.peak) < Level.of(route.level):
         return "level"
-    if route.operator:
-        return ""
     if route.brands and alert.brand not in route.brands:
         return "brand"
     if route.topics and not set(route.topics) & set(alert.topics):

@@ -198,7 +198,7 @@ class Route(Frozen):
     plans: tuple[str, ...] = ()
     """Only topics with one of these plans; empty: all."""
     operator: bool = False
-    """Gets operator alerts (blind sources) instead of reputation alerts."""
+    """Gets operator alerts (blind sources, whatever ``level`` says) instead of reputation alerts."""
     channel: Literal["email"] = "email"
     to: tuple[str, ...] = Field(min_length=1)
     """E-mail addresses."""

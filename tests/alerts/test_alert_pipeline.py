@@ -20,9 +20,13 @@ from alerts.outbox import Deliverer
 from alerts.pipeline import Outcome, Pipeline
 from alerts.render import Writer
 from alerts.routes import night_watch
+from config.settings import Rules, Source
 from domain.alert import Alert, AlertState, Change, Level
 from domain.errors import DeliveryError, StoreError
 from domain.incident import IncidentStatus, TimelineEvent
+from domain.source_run import Outcome as Crawl
+from domain.source_run import SourceRun
+from monitor.watch import Watch
 from store.ledger import Ledger, Notification, open_ledger
 from store.posts import Posts
 from tests.alerts import sample
@@ -297,6 +301,27 @@ def test_a_blind_source_goes_to_the_operator_only(world: World) -> None:
         )
     )
     assert world.inboxes.subjects[1] == "【运维恢复】股吧 · 已恢复采集"
+
+
+def test_what_the_monitor_says_of_a_blind_source_is_mailed(world: World, posts: Posts) -> None:
+    """Alerts as the monitor makes them, not as a test would: they reach the operator, and so does the end."""
+    guba = Source(
+        id="guba_board", kind="feed", name="股吧", base_url="http://127.0.0.1", platform="guba", every_min=10
+    )
+    watch = Watch(
+        posts=posts, ledger=world.ledger, brands=(), topics=(), rules=Rules(), sources=[guba], plans={}
+    )
+    crawls = world.ledger.source_runs
+    for at, outcome in ((AT - timedelta(hours=3), Crawl.RESULTS), (AT, Crawl.BLOCKED)):
+        crawls.record(SourceRun(source=guba.id, started_at=at, ended_at=at, outcome=outcome))
+    watch.tick(LATER)
+    world.run(LATER)
+    assert [mail.recipient for mail in world.inboxes.got] == ["ops@example.com"]
+    seen = AT + timedelta(hours=2)
+    crawls.record(SourceRun(source=guba.id, started_at=seen, ended_at=seen, outcome=Crawl.EMPTY))
+    watch.tick(seen)
+    world.run(seen)
+    assert world.inboxes.subjects == ["【运维预警】股吧 · 看不到新内容，数据不全", "【运维恢复】股吧 · 已恢复采集"]
 
 
 def test_an_impossible_address_stops_nobody_else(ledger: Ledger, posts: Posts) -> None:

@@ -44,7 +44,7 @@ def test_operator_alerts_go_to_operator_routes_only() -> None:
     plan_of = {}.get
     assert miss(route(), sample.blind(), plan_of=plan_of) == "operator"
     assert miss(route(operator=True, level="blue"), sample.blind(), plan_of=plan_of) == ""
-    assert miss(route(operator=True, level="red"), sample.blind(), plan_of=plan_of) == "level"
+    assert miss(route(operator=True, level="red"), sample.blind(), plan_of=plan_of) == ""
 
 
 def local(hour: int, minute: int = 0, day: int = 22) -> datetime:
