@@ -31,6 +31,7 @@ class Why(StrEnum):
     SUPERSEDED = "superseded"
     """A newer revision of the same alert is told instead."""
     SILENCED = "silenced"
+    """Muted by a person; stays pending, so that what still goes on when the silence ends is told then."""
     FALSE_ALARM = "false_alarm"
     """A person said so, and the level has not risen since."""
     SAME_RECIPIENT = "same_recipient"
@@ -56,7 +57,7 @@ class Why(StrEnum):
     @property
     def final(self) -> bool:
         """False when the revision must come back."""
-        return self not in (Why.GROUP_WAIT, Why.POSTPONED, Why.HANDING_OVER)
+        return self not in (Why.SILENCED, Why.GROUP_WAIT, Why.POSTPONED, Why.HANDING_OVER)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

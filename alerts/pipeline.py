@@ -103,9 +103,11 @@ class Pipeline:
             decisions += passed.decisions
         enqueued, last = self._enqueue(envelopes, now=now)
         decisions += last
-        back = {decision.alert for decision in decisions if not decision.why.final}
-        done = [alert for alert in pending if alert.id not in back]
+        back = {(d.alert, d.revision) for d in decisions if not d.why.final}
+        done = [alert for alert in pending if (alert.id, alert.revision) not in back]
         handled = sum(self._settle(alert, incidents[alert.id], decisions, now=now) for alert in done)
+        for muted in {decision.alert for decision in decisions if decision.why is Why.SILENCED}:
+            self._note(latest[muted], incidents[muted], decisions, now=now)
         return Outcome(enqueued=tuple(enqueued), decisions=tuple(decisions), handled=handled)
 
     def _incident(self, alert: Alert) -> Incident | None:
@@ -183,9 +185,18 @@ class Pipeline:
     ) -> bool:
         if not self._ledger.alerts.handled(alert, at=now):
             return False
-        if incident is not None:
-            self._ledger.incidents.note(_note(alert, incident, decisions, now=now))
+        self._note(alert, incident, decisions, now=now)
         return True
+
+    def _note(
+        self, alert: Alert, incident: Incident | None, decisions: Sequence[Decision], *, now: datetime
+    ) -> None:
+        """What became of a revision, once: a silenced one comes back at every run."""
+        if incident is not None:
+            event = _event(alert, incident, decisions, now=now)
+            self._ledger.incidents.note(
+                event, unless=lambda told: any(each.after == event.after for each in told)
+            )
 
 
 def _superseded(alert: Alert) -> Decision:
@@ -210,7 +221,9 @@ def _row(envelope: Envelope, *, now: datetime) -> Notification:
     )
 
 
-def _note(alert: Alert, incident: Incident, decisions: Sequence[Decision], *, now: datetime) -> TimelineEvent:
+def _event(
+    alert: Alert, incident: Incident, decisions: Sequence[Decision], *, now: datetime
+) -> TimelineEvent:
     """What became of a revision, by recipient, for the incident's timeline."""
     last = {
         decision.recipient: decision

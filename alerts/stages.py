@@ -83,7 +83,9 @@ class Routing:
 
 
 class Silencing:
-    """Stops what a person muted: 静默 below its level, 误报 until the level rises above what it was."""
+    """Holds what a person muted (静默) below its level until the silence ends; stops what was called false (误报)
+    until the level rises above what it was.
+    """
 
     name = "silence"
 
@@ -107,7 +109,8 @@ class Silencing:
 
 def _silences(silence: Silence, alert: Alert) -> bool:
     brand = not silence.brand or silence.brand == alert.brand
-    topic = not silence.topic or silence.topic in alert.topics
+    # The topic that names the alert: side topics such as rumours come with every crisis.
+    topic = not silence.topic or silence.topic == alert.lead_topic
     return brand and topic and alert.level < silence.below
 
 

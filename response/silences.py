@@ -24,7 +24,7 @@ def add(
     reason: str,
     now: datetime,
 ) -> Silence:
-    """Mute alerts of a brand and topic (empty: any) below a level from now on.
+    """Mute alerts of a brand and lead topic (empty: any) below a level from now on.
 
     Raises ``InputError`` without a reason, for a time that is not positive or beyond ``LONGEST``, or for one
     that would mute everything.

@@ -39,14 +39,14 @@ def add(
     hours: Annotated[float, typer.Option(help="静默几小时（必填），最长 31 天", show_default=False)],
     reason: Annotated[str, typer.Option(help="原因（必填）", show_default=False)],
     brand: Annotated[str, typer.Option(help="品牌编号或名称；不写表示全部品牌")] = "",
-    topic: Annotated[str, typer.Option(help="主题编号或名称；不写表示全部主题")] = "",
+    topic: Annotated[str, typer.Option(help="主题编号或名称，即预警标题里的主题；不写表示全部主题")] = "",
     below: Annotated[
         Literal["yellow", "orange", "red"], typer.Option(help="只静默低于这一级的；红色永远通知")
     ] = "red",
     by: By = "",
     as_json: AsJson = False,
 ) -> None:
-    """静默某个品牌或主题的预警；预警照常记录，只是不通知。"""
+    """静默某个品牌或主题的预警：照常记录，静默结束时还没恢复的才通知。"""
     from response.silences import add as mute
 
     app, actor = ctx.obj(), signed(by)

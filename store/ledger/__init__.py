@@ -51,13 +51,13 @@ class Notification:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Silence:
-    """Alerts that match are recorded but not sent (静默)."""
+    """Alerts that match are recorded and not sent until it ends (静默)."""
 
     id: str
     brand: str
     """Empty: any."""
     topic: str
-    """Empty: any."""
+    """The lead topic of an alert, which names it; empty: any."""
     starts_at: datetime
     ends_at: datetime
     created_by: str

@@ -27,7 +27,7 @@ from domain.incident import IncidentStatus, TimelineEvent
 from domain.source_run import Outcome as Crawl
 from domain.source_run import SourceRun
 from monitor.watch import Watch
-from store.ledger import Ledger, Notification, open_ledger
+from store.ledger import Ledger, Notification, Silence, open_ledger
 from store.posts import Posts
 from tests.alerts import sample
 from tests.alerts.sample import AT
@@ -321,7 +321,57 @@ def test_what_the_monitor_says_of_a_blind_source_is_mailed(world: World, posts: 
     crawls.record(SourceRun(source=guba.id, started_at=seen, ended_at=seen, outcome=Crawl.EMPTY))
     watch.tick(seen)
     world.run(seen)
-    assert world.inboxes.subjects == ["【运维预警】股吧 · 看不到新内容，数据不全", "【运维恢复】股吧 · 已恢复采集"]
+    assert world.inboxes.subjects == [
+        "【运维预警】股吧 · 看不到新内容，数据不全",
+        "【运维恢复】股吧 · 已恢复采集",
+    ]
+
+
+def muted(world: World, *, hours: float) -> None:
+    world.ledger.silences.add(
+        Silence(
+            id="s1", brand="yunqiao", topic=sample.TOPIC, starts_at=AT, ends_at=AT + timedelta(hours=hours),
+            created_by="王芳", reason="已知活动",
+        )
+    )  # fmt: skip
+
+
+def test_what_still_goes_on_when_its_silence_ends_is_told_then(world: World) -> None:
+    muted(world, hours=2)
+    world.tell(sample.alert())
+    world.tell(revision(2, Level.ORANGE, 10, numbers={"negatives": 60, "per_hour_usual": 6}))
+    for minutes in (20, 119):
+        world.run(AT + timedelta(minutes=minutes))
+    assert world.inboxes.got == []
+    assert [alert.revision for alert in world.ledger.alerts.pending()] == [2]
+    [incident] = world.ledger.incidents.find()
+    said = [e.after for e in world.ledger.incidents.timeline(incident.id) if e.kind == "not_notified"]
+    assert [(after["revision"], after.get("pr-duty@example.com")) for after in said] == [
+        ("1", "silenced"),
+        ("1", None),
+        ("2", "silenced"),
+    ]
+    world.run(AT + timedelta(hours=2))
+    assert world.inboxes.subjects == ["【橙色预警】云桥金融 · 提现困难 · 负面 60 条/时（平时 6）"]
+    assert world.ledger.alerts.pending() == []
+    assert world.ledger.incidents.timeline(incident.id)[-1].kind == "notified"
+
+
+def test_what_ended_within_its_silence_is_told_to_nobody(world: World) -> None:
+    muted(world, hours=12)
+    world.tell(sample.alert())
+    world.tell(revision(2, Level.ORANGE, 600, Change.RECOVERED), case=False)
+    outcome = world.run(AT + timedelta(hours=12))
+    assert [d.why for d in outcome.decisions][-1] is Why.NEVER_TOLD
+    assert (world.inboxes.got, world.ledger.alerts.pending()) == ([], [])
+
+
+def test_a_rise_to_red_breaks_the_silence(world: World) -> None:
+    muted(world, hours=12)
+    world.tell(sample.alert())
+    world.tell(revision(2, Level.RED, 10, Change.ESCALATED))
+    assert world.inboxes.subjects == ["【红色预警】云桥金融 · 提现困难 · 负面 43 条/时（平时 6）"]
+    assert world.ledger.alerts.pending() == []
 
 
 def test_an_impossible_address_stops_nobody_else(ledger: Ledger, posts: Posts) -> None:

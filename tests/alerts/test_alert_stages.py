@@ -82,7 +82,7 @@ def test_routing_addresses_every_recipient_of_every_route_and_says_who_it_left_o
     [
         ("yunqiao", sample.TOPIC, Level.RED, True),
         ("", "", Level.RED, True),
-        ("yunqiao", "customer_complaint", Level.RED, True),
+        ("yunqiao", "customer_complaint", Level.RED, False),  # beside the lead topic only
         ("yunqiao", "rumor", Level.RED, False),
         ("ansui", "", Level.RED, False),
         ("yunqiao", "", Level.ORANGE, False),
