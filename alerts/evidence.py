@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any, cast
 
 from alerts.chosen import choose, post_line, spread_of
 from alerts.claims import digest
@@ -15,7 +16,7 @@ from domain.alert import Alert, Level
 from domain.assessment import Sentiment
 from domain.errors import StoreError
 from domain.incident import Incident
-from domain.plan import Plan, TaskStatus
+from domain.plan import LegalClock, Plan, PlanRun, TaskStatus
 from domain.post import Post
 from store.ledger import Ledger
 from store.posts import Judged, Posts, Query, Sort
@@ -25,6 +26,8 @@ MOST_POSTS = 500
 """Negative posts read for one mail, most influential first."""
 MOST_TIMED = 40
 """Posts whose first fetch is looked up for the delay."""
+STEPS = 3
+"""Tasks named as the next step."""
 TICK = timedelta(minutes=5)
 
 Band = Callable[[str, str, datetime, datetime, int], Sequence[tuple[datetime, float, float, float]]]
@@ -169,29 +172,18 @@ class Evidence:
 
     def _next_step(self, alert: Alert, incident: Incident | None, *, now: datetime) -> NextStep | None:
         runs = self._ledger.plan_runs.find(incident=incident.id) if incident else []
-        plan = self._plan_for(alert.lead_topic, max(alert.level, alert.peak))
         if runs:
-            run = runs[0]
-            open_tasks = sorted((t for t in run.tasks if t.status is TaskStatus.OPEN), key=lambda t: t.due_at)
-            steps = tuple(
-                Step(
-                    title=task.title,
-                    role=task.role,
-                    due_at=task.due_at,
-                    due_min=round((task.due_at - run.started_at) / timedelta(minutes=1)),
-                )
-                for task in open_tasks[:3]
-            )
-            name = plan.name if plan and plan.id == run.plan else run.plan
-            return NextStep(plan=run.plan, plan_name=name, running=True, steps=steps, duties=_duties(plan))
+            return _running(runs)
+        plan = self._plan_for(alert.lead_topic, max(alert.level, alert.peak))
         if plan is None:
             return None
         tasks = sorted((t for t in plan.tasks if t.from_level <= alert.level), key=lambda task: task.due_min)
         steps = tuple(
             Step(title=t.title, role=t.role, due_at=now + timedelta(minutes=t.due_min), due_min=t.due_min)
-            for t in tasks[:3]
+            for t in tasks[:STEPS]
         )
-        return NextStep(plan=plan.id, plan_name=plan.name, running=False, steps=steps, duties=_duties(plan))
+        duties = tuple(map(_duty, plan.clocks))
+        return NextStep(plan=plan.id, plan_name=plan.name, running=False, steps=steps, duties=duties)
 
     def _doubts(
         self, view: AlertView, found: Sequence[Judged], total: int, *, now: datetime
@@ -214,16 +206,34 @@ def _floor(at: datetime) -> datetime:
     return datetime.fromtimestamp(int(at.timestamp()) // step * step, tz=at.tzinfo)
 
 
-def _duties(plan: Plan | None) -> tuple[Duty, ...]:
-    if plan is None:
-        return ()
-    return tuple(
-        Duty(
-            name=clock.name,
-            due_min=clock.due_min,
-            trigger=clock.trigger,
-            source=clock.source,
-            standing=clock.standing,
+def _running(runs: Sequence[PlanRun]) -> NextStep:
+    """What is open in all plans that run, and the clocks of each as they were when it was started."""
+    steps = [
+        Step(
+            title=task.title,
+            role=task.role,
+            due_at=task.due_at,
+            due_min=round((task.due_at - run.started_at) / timedelta(minutes=1)),
         )
-        for clock in plan.clocks
+        for run in runs
+        for task in run.tasks
+        if task.status is TaskStatus.OPEN
+    ]
+    clocks = [clock for run in runs for clock in cast("list[dict[str, Any]]", run.frozen.get("clocks", []))]
+    return NextStep(
+        plan=runs[0].plan,
+        plan_name="、".join(str(run.frozen.get("name", run.plan)) for run in runs),
+        running=True,
+        steps=tuple(sorted(steps, key=lambda step: step.due_at)[:STEPS]),
+        duties=tuple(dict.fromkeys(_duty(LegalClock(**clock)) for clock in clocks)),
+    )
+
+
+def _duty(clock: LegalClock) -> Duty:
+    return Duty(
+        name=clock.name,
+        due_min=clock.due_min,
+        trigger=clock.trigger,
+        source=clock.source,
+        standing=clock.standing,
     )

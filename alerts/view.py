@@ -138,10 +138,12 @@ class Duty:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NextStep:
-    """The plan proposed or running."""
+    """The plan proposed, or the plans that run."""
 
     plan: str
+    """Id of the plan proposed; of the one started last where plans run."""
     plan_name: str
+    """Names of all that run."""
     running: bool
     steps: tuple[Step, ...]
     duties: tuple[Duty, ...]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 
@@ -11,9 +12,10 @@ from alerts.chosen import Pick, pieces, post_line
 from alerts.words import clock, followers, moment, plain, span, usual, web_address, when
 from domain.alert import Level
 from domain.assessment import Sentiment
-from domain.incident import TimelineEvent
-from domain.plan import PlanRun, TaskRun, TaskStatus
+from domain.incident import Incident, TimelineEvent
+from domain.plan import LegalClock, Plan, PlanTask, TaskStatus
 from domain.post import Author, Engagement, Tier
+from response.plans import started
 from store.ledger import Ledger
 from store.posts import Posts
 from tests.alerts import sample
@@ -149,32 +151,39 @@ def test_the_plan_proposed_starts_now_and_a_running_one_shows_what_is_open(
         AT + timedelta(minutes=5),
     )
     assert [duty.source for duty in proposed.duties] == ["地方突发事件信息报告规定"]
-    tasks = tuple(
-        TaskRun(
-            run="r1",
-            task=t.id,
-            title=t.title,
-            role=t.role,
-            due_at=AT + timedelta(minutes=t.due_min),
-            status=status,
-        )
-        for t, status in zip(sample.PLAN.tasks, [TaskStatus.DONE, *[TaskStatus.OPEN] * 3], strict=True)
-    )
-    run = PlanRun(
-        id="r1",
-        incident=incident.id,
-        plan=sample.TOPIC,
-        version="1",
-        started_at=AT,
-        started_by="王芳",
-        tasks=tasks,
-    )
-    assert ledger.plan_runs.start(
-        run, TimelineEvent(incident=incident.id, at=AT, actor="王芳", kind="plan_started")
-    )
+    start(ledger, incident, sample.PLAN, statuses=[TaskStatus.DONE, *[TaskStatus.OPEN] * 3])
     running = evidence.collect(sample.alert(), incident, now=AT + timedelta(minutes=6)).next_step
     assert running.running
     assert [s.title for s in running.steps] == ["核实 20 条帖子", "核对待付与可用资金", "宣布级别"]
+
+
+def start(ledger: Ledger, incident: Incident, plan: Plan, *, statuses: Sequence[TaskStatus]) -> None:
+    """Start a plan with its tasks in these states."""
+    run = started(plan, incident=incident.id, level=Level.ORANGE, actor="王芳", now=AT)
+    tasks = tuple(replace(task, status=status) for task, status in zip(run.tasks, statuses, strict=True))
+    event = TimelineEvent(incident=incident.id, at=AT, actor="王芳", kind="plan_started")
+    assert ledger.plan_runs.start(replace(run, tasks=tasks), event)
+
+
+def test_clocks_and_tasks_are_those_of_the_plans_that_run(posts: Posts, ledger: Ledger) -> None:
+    """The plan that the alert's topic would be proposed is another one, or none."""
+    incident = sample.incident(ledger, sample.alert())
+    leak = Plan(
+        id="data_breach", name="数据泄露处置预案", level=Level.ORANGE, version="1", goal="止损",
+        tasks=(PlanTask(id="contain", title="切断泄露源", role="IT/安全", due_min=10),),
+        clocks=(LegalClock(name="网络安全事件报告", due_min=240, trigger="发生数据泄露", source="办法第四条"),),
+    )  # fmt: skip
+    start(ledger, incident, leak, statuses=[TaskStatus.OPEN])
+    evidence = sample.evidence(posts, ledger)
+    for topics in ((sample.TOPIC,), ("rumor",)):
+        step = evidence.collect(sample.alert(topics=topics), incident, now=AT).next_step
+        assert step.plan_name == "数据泄露处置预案"
+        assert [duty.name for duty in step.duties] == ["网络安全事件报告"]
+    start(ledger, incident, sample.PLAN, statuses=[TaskStatus.OPEN] * 4)
+    both = evidence.collect(sample.alert(), incident, now=AT).next_step
+    assert set(both.plan_name.split("、")) == {"数据泄露处置预案", sample.PLAN.name}
+    assert {duty.name for duty in both.duties} == {"网络安全事件报告", "属地突发事件信息报告"}
+    assert [s.title for s in both.steps][:2] == ["接手事件，拉起处置群", "切断泄露源"]
 
 
 def test_no_plan_below_its_level(posts: Posts, ledger: Ledger) -> None:
