@@ -35,6 +35,7 @@ _PARTS = {
     "source_tier": "来源",
     "spread": "跨平台",
     "growth": "增速",
+    "suspected": "疑似水军",
 }
 
 
@@ -228,9 +229,9 @@ def _reasons(view: AlertView) -> list[str]:
         if reason.level and reason.level == top
     ]
     parts = [
-        f"{_PARTS.get(reason.rule, reason.rule)} +{count(reason.points)}：{plain(reason.text)}"
+        f"{_PARTS.get(reason.rule, reason.rule)} {round(reason.points):+}：{plain(reason.text)}"
         for reason in reasons
-        if not reason.level and round(reason.points) > 0
+        if not reason.level and round(reason.points)
     ]
     return [*triggers, *(["；".join(parts)] if parts else [])]
 

@@ -61,9 +61,9 @@ class Reason:
     """One part of a level: points of the score, or a hard trigger."""
 
     rule: str
-    """volume, share, topic, source_tier, spread, growth, or the id of a hard trigger."""
+    """volume, share, topic, source_tier, spread, growth, suspected, or the id of a hard trigger."""
     points: float
-    """0..25 for parts of the score; 0 for a hard trigger."""
+    """0..25 for parts of the score, below zero for what lowers it (suspected); 0 for a hard trigger."""
     text: str
     """One Chinese clause with its number."""
     level: Level = Level.NONE

@@ -270,6 +270,14 @@ def test_only_the_gravest_hard_triggers_are_told(
     assert "数量 +21：过去 1 小时负面 43 条，A = 8.2；主题 +20" in body
 
 
+def test_what_lowers_the_score_is_told_with_its_points(look: Callable[..., AlertView]) -> None:
+    alert = sample.alert(score=51.8)
+    army = Reason(rule="suspected", points=-22.2, text="疑似水军占 60%，总分折减 30%")
+    text = text_of(write(look(replace(alert, reasons=(*alert.reasons, army)))))
+    assert "评分 52 / 100" in text
+    assert "来源 +9：1 家认证财经媒体参与；疑似水军 -22：疑似水军占 60%，总分折减 30%" in text
+
+
 def test_whoever_took_it_is_named_and_is_not_asked_again(look: Callable[..., AlertView]) -> None:
     view = look()
     taken = replace(view.incident, owner="王芳", acknowledged_at=AT + timedelta(minutes=2))
