@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from alerts.view import Series
-from alerts.words import clock, count, usual
+from alerts.words import clock, count, usual, when
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -61,7 +61,7 @@ def summary(series: Series) -> str:
         mean = usual(last.mean)
         about = "平时" if mean.startswith("不到") else "平时约 "
         parts.append(f"{about}{mean} 条（区间 {count(last.low)}–{count(last.high)}）")
-    parts.append(f"起点 {clock(series.onset)}")
+    parts.append(f"起点 {when(series.onset, beside=series.end or series.onset)}")
     parts.append(
         f"24 小时共 {count(total)} 条，最高 {count(peak.negative)} 条（{clock(peak.start)} 起的一小时）"
     )

@@ -71,7 +71,7 @@ class Evidence:
         view = self._frame(alert, incident)
         if not alert.brand:
             return replace(view, facts=self._crawls(alert.source))
-        view = replace(view, next_step=self._next_step(alert, incident, now=now))
+        view = replace(view, next_step=self._next_step(alert, incident))
         try:
             return self._with_posts(view, now=now)
         except StoreError as error:
@@ -170,7 +170,7 @@ class Evidence:
             hours.append(Hour(start=at, negative=negative, mean=mean, low=low, high=high))
         return Series(hours=tuple(hours), onset=alert.onset)
 
-    def _next_step(self, alert: Alert, incident: Incident | None, *, now: datetime) -> NextStep | None:
+    def _next_step(self, alert: Alert, incident: Incident | None) -> NextStep | None:
         runs = self._ledger.plan_runs.find(incident=incident.id) if incident else []
         if runs:
             return _running(runs)
@@ -178,10 +178,7 @@ class Evidence:
         if plan is None:
             return None
         tasks = sorted((t for t in plan.tasks if t.from_level <= alert.level), key=lambda task: task.due_min)
-        steps = tuple(
-            Step(title=t.title, role=t.role, due_at=now + timedelta(minutes=t.due_min), due_min=t.due_min)
-            for t in tasks[:STEPS]
-        )
+        steps = tuple(Step(title=t.title, role=t.role, due_at=None, due_min=t.due_min) for t in tasks[:STEPS])
         duties = tuple(map(_duty, plan.clocks))
         return NextStep(plan=plan.id, plan_name=plan.name, running=False, steps=steps, duties=duties)
 
@@ -208,23 +205,23 @@ def _floor(at: datetime) -> datetime:
 
 def _running(runs: Sequence[PlanRun]) -> NextStep:
     """What is open in all plans that run, and the clocks of each as they were when it was started."""
-    steps = [
+    started = {run.id: run.started_at for run in runs}
+    tasks = [task for run in runs for task in run.tasks if task.status is TaskStatus.OPEN]
+    steps = tuple(
         Step(
             title=task.title,
             role=task.role,
             due_at=task.due_at,
-            due_min=round((task.due_at - run.started_at) / timedelta(minutes=1)),
+            due_min=round((task.due_at - started[task.run]) / timedelta(minutes=1)),
         )
-        for run in runs
-        for task in run.tasks
-        if task.status is TaskStatus.OPEN
-    ]
+        for task in sorted(tasks, key=lambda task: task.due_at)[:STEPS]
+    )
     clocks = [clock for run in runs for clock in cast("list[dict[str, Any]]", run.frozen.get("clocks", []))]
     return NextStep(
         plan=runs[0].plan,
         plan_name="、".join(str(run.frozen.get("name", run.plan)) for run in runs),
         running=True,
-        steps=tuple(sorted(steps, key=lambda step: step.due_at)[:STEPS]),
+        steps=steps,
         duties=tuple(dict.fromkeys(_duty(LegalClock(**clock)) for clock in clocks)),
     )
 

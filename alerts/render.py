@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from email.errors import HeaderParseError
 from email.headerregistry import Address
@@ -117,7 +117,6 @@ def _environment() -> Environment:
     )
     environment.filters.update(
         backing=_backing,
-        clock=clock,
         plain=plain,
         span=span,
         when=lambda at, beside: when(at, beside=beside),
@@ -167,7 +166,7 @@ def _values(view: AlertView, envelope: Envelope, *, subject: str, chart_cid: str
         "score": _score(view) if not over else "",
         "reasons": _reasons(view) if not over else (),
         "spread_lines": _spread(view.spread, view) if view.spread else (),
-        "step": None if over else view.next_step,
+        "step": None if over else _dated(view.next_step, start=envelope.not_before),
         "start": _start(view, view.next_step),
         "footer": _footer(view, envelope),
         "mute": _mute(view),
@@ -255,6 +254,14 @@ def _spread(spread: Spread, view: AlertView) -> list[str]:
             f"由 {count(found.accounts)} 个账号在 {span(found.minutes)}内发出"
         )
     return lines
+
+
+def _dated(step: NextStep | None, *, start: datetime) -> NextStep | None:
+    """The step with its due times; a plan that does not run yet starts when the mail arrives, at the earliest."""
+    if step is None or step.running:
+        return step
+    due = [replace(each, due_at=start + timedelta(minutes=each.due_min)) for each in step.steps]
+    return replace(step, steps=tuple(due))
 
 
 def _start(view: AlertView, step: NextStep | None) -> str:

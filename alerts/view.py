@@ -119,7 +119,8 @@ class Step:
 
     title: str
     role: str
-    due_at: datetime
+    due_at: datetime | None
+    """None while the plan does not run: it would count from when the mail arrives."""
     due_min: int
     """Minutes after the plan's start."""
 

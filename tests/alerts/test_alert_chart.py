@@ -100,6 +100,7 @@ def test_the_words_carry_the_numbers() -> None:
     words = summary(series())
     for bit in ("37 条", "平时约 6 条（区间 2–11）", "起点 19:40", "最高 37 条（20:05 起的一小时）"):
         assert bit in words
+    assert "起点 11月21日 01:05" in summary(series(onset_minutes=44 * 60))
     assert "历史不足" in summary(series(history=False))
 
 

@@ -202,6 +202,14 @@ def test_at_night_yellow_waits_for_the_morning_and_orange_does_not(world: World)
     assert world.inboxes.subjects == ["【黄色预警】云桥金融 · 提现困难 · 负面 43 条/时（平时 6）"]
 
 
+def test_a_mail_held_for_the_morning_counts_its_deadlines_from_the_morning(world: World) -> None:
+    night = AT + timedelta(hours=2, minutes=25)
+    world.tell(sample.alert(level=Level.YELLOW, peak=Level.YELLOW, at=night, first_at=night))
+    world.run(AT + timedelta(hours=9, minutes=55))
+    text = parsed(world.inboxes.got[0]).get_body(("plain",)).get_content()
+    assert "11月23日 07:05 前（启动后 5 分钟）　接手事件" in text
+
+
 def test_a_rise_at_night_goes_at_once_in_place_of_the_one_that_waits(world: World) -> None:
     night = AT + timedelta(hours=4)
     world.tell(sample.alert(level=Level.YELLOW, peak=Level.YELLOW, at=night, first_at=night))

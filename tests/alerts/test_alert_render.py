@@ -278,6 +278,16 @@ def test_what_lowers_the_score_is_told_with_its_points(look: Callable[..., Alert
     assert "来源 +9：1 家认证财经媒体参与；疑似水军 -22：疑似水军占 60%，总分折减 30%" in text
 
 
+@pytest.mark.parametrize("part", [text_of, html_of])
+def test_a_task_due_on_another_day_says_which(
+    look: Callable[..., AlertView], part: Callable[[EmailMessage], str]
+) -> None:
+    view = look()
+    steps = tuple(replace(each, due_at=AT + timedelta(days=1)) for each in view.next_step.steps)
+    running = replace(view.next_step, running=True, steps=steps)
+    assert "11月23日 21:05 前" in part(write(replace(view, next_step=running)))
+
+
 def test_whoever_took_it_is_named_and_is_not_asked_again(look: Callable[..., AlertView]) -> None:
     view = look()
     taken = replace(view.incident, owner="王芳", acknowledged_at=AT + timedelta(minutes=2))
