@@ -39,6 +39,8 @@ from domain.incident import Incident, TimelineEvent
 from store.ledger import Ledger, Notification
 
 ACTOR = "rule:alerts"
+IN_OUTBOX = (Why.ENQUEUED, Why.GROUPED, Why.ALREADY_ENQUEUED)
+"""Ends of an envelope whose news is on its way; the last one after a kill between enqueue and handled."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -230,7 +232,7 @@ def _event(
         for decision in decisions
         if (decision.alert, decision.revision) == (alert.id, alert.revision)
     }
-    sent = [who for who, decision in last.items() if decision.why in (Why.ENQUEUED, Why.GROUPED)]
+    sent = [who for who, decision in last.items() if decision.why in IN_OUTBOX]
     stopped = {who or "-": decision.why.value for who, decision in last.items() if who not in sent}
     reason = f"已排队通知 {len(sent)} 人" if sent else "没有发出通知"
     return TimelineEvent(

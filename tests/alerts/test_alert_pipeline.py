@@ -135,6 +135,13 @@ def test_killed_between_enqueue_and_handled_gives_one_mail(
     world.run(LATER)
     assert world.ledger.alerts.pending() == []
     assert len(world.inboxes.got) == 1
+    [incident] = world.ledger.incidents.find()
+    said = world.ledger.incidents.timeline(incident.id)[-1]
+    assert (said.kind, said.reason, said.after["to"]) == (
+        "notified",
+        "已排队通知 1 人",
+        "pr-duty@example.com",
+    )
 
 
 def test_killed_between_drop_and_enqueue_loses_nothing(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
