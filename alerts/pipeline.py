@@ -35,10 +35,11 @@ from alerts.view import AlertView
 from config.settings import Route
 from domain.alert import Alert, Level
 from domain.errors import DeliveryError, YujingError
-from domain.incident import Incident, TimelineEvent
+from domain.incident import Incident, IncidentStatus, TimelineEvent
 from store.ledger import Ledger, Notification
 
 ACTOR = "rule:alerts"
+OPEN = tuple(status for status in IncidentStatus if status.open)
 IN_OUTBOX = (Why.ENQUEUED, Why.GROUPED, Why.ALREADY_ENQUEUED)
 """Ends of an envelope whose news is on its way; the last one after a kill between enqueue and handled."""
 
@@ -116,7 +117,9 @@ class Pipeline:
         """The incident that holds the alert, an open one first; else the open one of its brand and lead topic."""
         if not alert.brand:
             return None
-        known = sorted(self._ledger.incidents.find(brand=alert.brand), key=lambda i: not i.status.open)
+        find = self._ledger.incidents.find
+        # Asked for by themselves: however many have ended since, an open one is not pushed out of sight.
+        known = [*find(brand=alert.brand, statuses=OPEN, limit=1000), *find(brand=alert.brand)]
         holding = [incident for incident in known if alert.id in incident.alerts]
         alike = [i for i in known if i.status.open and i.topic == alert.lead_topic]
         return next(iter((*holding, *alike)), None)

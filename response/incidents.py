@@ -144,8 +144,8 @@ class Desk:
 
     def _free_topic(self, incident: Incident, alert: Alert) -> str:
         """The alert's topic for an incident that has none, unless another open incident has it."""
-        taken = self._ledger.incidents.find(brand=incident.brand, topic=alert.lead_topic)
-        return "" if any(other.status.open for other in taken) else alert.lead_topic
+        taken = self._ledger.incidents.find(brand=incident.brand, topic=alert.lead_topic, statuses=OPEN)
+        return "" if taken else alert.lead_topic
 
     def _append_tasks(self, incident: Incident, *, now: datetime) -> None:
         """Tasks that the incident's level asks for and its running plans do not have yet; none is ever deleted."""

@@ -389,6 +389,22 @@ def test_a_rise_to_red_breaks_the_silence(world: World) -> None:
     assert world.ledger.alerts.pending() == []
 
 
+def test_an_open_incident_is_found_however_many_have_ended_since(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    find = world.ledger.incidents.find
+    monkeypatch.setattr(world.ledger.incidents, "find", lambda **asked: find(**{"limit": 2, **asked}))
+    first = sample.incident(world.ledger, sample.alert())
+    for number in range(3):
+        other = sample.alert(id=f"other-{number}", topics=("rumor",))
+        new = sample.incident(world.ledger, other, at=LATER)
+        ended = replace(new, status=IncidentStatus.CLOSED, closed_at=LATER, version=2)
+        event = TimelineEvent(incident=new.id, at=LATER, actor="王芳", kind="closed")
+        assert world.ledger.incidents.change(ended, event)
+    world.tell(sample.alert(), case=False)
+    assert [mail.incident for mail in world.inboxes.got] == [first.id]
+
+
 def test_an_impossible_address_stops_nobody_else(ledger: Ledger, posts: Posts) -> None:
     world = World(ledger, posts, to=("not an address", "x@y\r\nBcc: z@example.com", "pr-duty@example.com"))
     outcome = world.tell(sample.alert())

@@ -99,6 +99,22 @@ def test_topic_that_is_taken_leaves_the_nameless_incident_alone(desk, alert, led
     assert later.topic == ""
 
 
+def test_a_topic_is_taken_however_many_incidents_of_it_have_ended_since(
+    desk, alert, ledger, monkeypatch
+) -> None:
+    find = ledger.incidents.find
+    monkeypatch.setattr(ledger.incidents, "find", lambda **asked: find(**{"limit": 2, **asked}))
+    nameless = desk.on_alert(alert("a1", topics=()), now=T0)
+    for number in range(3):
+        ended = desk.on_alert(alert(f"e{number}"), now=T0 + HOUR)
+        desk.close(ended.id, actor="王芳", reason="已平息", now=T0 + HOUR)
+    assert desk.on_alert(alert("a1"), now=T0 + HOUR).topic == "usury"
+    other = desk.on_alert(alert("a2", topics=()), now=T0 + 2 * HOUR)
+    later = desk.on_alert(alert("a2"), now=T0 + 2 * HOUR)
+    assert later.id == other.id != nameless.id
+    assert later.topic == ""
+
+
 def test_recovery_is_noted_once(desk, alert, ledger) -> None:
     incident = desk.on_alert(alert(), now=T0)
     recovered = alert(level=Level.BLUE, change=Change.RECOVERED)
