@@ -21,17 +21,19 @@ def doubts(
     found: Sequence[Judged],
     *,
     total: int,
+    undated: int,
     blind: Sequence[tuple[str, datetime | None]],
     delays: Sequence[float],
     now: datetime,
 ) -> tuple[str, ...]:
     """Sentences, gravest first: blind sources, thin data, missing history, late posts, model doubt, delay.
 
-    ``blind``: shown name and last seeing crawl of each blind source; ``delays``: minutes from publication to
-    the first fetch of some of the posts.
+    ``total``: negative posts in the store; ``undated``: those read and left out of ``found``, for only their day
+    is known; ``blind``: shown name and last seeing crawl of each blind source; ``delays``: minutes from
+    publication to the first fetch of some of the posts.
     """
     lines = [_blind(name, last, now) for name, last in blind]
-    lines += _thin(view, len(found), total)
+    lines += _thin(view, len(found), total, undated)
     lines += _late(view)
     if found:
         lines += [_confidence(view.alert.brand, found), *_delay(delays)]
@@ -46,13 +48,15 @@ def _blind(name: str, last: datetime | None, now: datetime) -> str:
     return f"{name} 已 {span((now - last) / timedelta(minutes=1))}看不到（上次成功 {moment(last)}）：级别可能偏低"
 
 
-def _thin(view: AlertView, read: int, total: int) -> list[str]:
+def _thin(view: AlertView, used: int, total: int, undated: int) -> list[str]:
     lines = []
     authors = view.spread.authors if view.spread else 0
-    if view.spread and (read < FEW_POSTS or authors < FEW_AUTHORS):
-        lines.append(f"数据单薄：目前只有 {read} 条负面帖、{authors} 个已知账号，结论可能改变")
-    if total > read:
-        lines.append(f"共 {count(total)} 条，摘要和传播只看了影响力最高的 {count(read)} 条")
+    if view.spread and (used < FEW_POSTS or authors < FEW_AUTHORS):
+        lines.append(f"数据单薄：目前只有 {used} 条负面帖、{authors} 个已知账号，结论可能改变")
+    if total > used + undated:
+        lines.append(f"共 {count(total)} 条，摘要和传播只看了影响力最高的 {count(used + undated)} 条")
+    if undated:
+        lines.append(f"{count(undated)} 条负面帖只知道日期、不知道时刻，没有算进摘要和传播")
     if view.series and any(hour.mean is None for hour in view.series.hours):
         missing = sum(hour.mean is None for hour in view.series.hours)
         lines.append(f"历史不足：24 小时里有 {missing} 小时给不出平时区间")

@@ -101,9 +101,10 @@ class Evidence:
         alert = view.alert
         topic = self._series_topic(alert)
         series = self._series(alert, topic)
-        found, total = self._negatives(alert, topic, view.since)
-        if topic and not found:
-            found, total = self._negatives(alert, "", view.since)
+        read, total = self._negatives(alert, topic, view.since)
+        if topic and all(judged.post.date_only for judged in read):
+            read, total = self._negatives(alert, "", view.since)
+        found = [judged for judged in read if not judged.post.date_only]
         names = (view.brand, *self._brand_words.get(alert.brand, ()))
         claims = digest(found, names=names)
         chosen = choose(found, claims)
@@ -111,7 +112,8 @@ class Evidence:
         if found:
             lines = tuple(post_line(pick, found, self._platforms, self._sources) for pick in chosen)
             view = replace(view, posts=lines, spread=spread_of(found, self._platforms, self._sources))
-        return replace(view, unknowns=self._doubts(view, found, total, now=now))
+        undated = len(read) - len(found)
+        return replace(view, unknowns=self._doubts(view, found, total=total, undated=undated, now=now))
 
     def _crawls(self, source: str) -> tuple[str, ...]:
         """How the last crawl of a source ended, and when one last saw anything."""
@@ -130,7 +132,7 @@ class Evidence:
         return lead[0].topic if lead else alert.lead_topic
 
     def _negatives(self, alert: Alert, topic: str, since: datetime) -> tuple[list[Judged], int]:
-        """Negative posts of known minute in [since, alert.at), most influential first, and how many there are."""
+        """Negative posts in [since, alert.at), most influential first, at most ``MOST_POSTS``; how many there are."""
         query = Query(
             brand=alert.brand,
             topic=topic,
@@ -145,7 +147,7 @@ class Evidence:
         while page.next and len(found) < MOST_POSTS:
             page = self._posts.search(replace(query, after=page.next))
             found.extend(page.found)
-        return [judged for judged in found if not judged.post.date_only], page.total
+        return found, page.total
 
     def _series(self, alert: Alert, topic: str) -> Series:
         """24 whole hours that end at the alert, so that the newest bar is the number in the subject."""
@@ -183,12 +185,12 @@ class Evidence:
         return NextStep(plan=plan.id, plan_name=plan.name, running=False, steps=steps, duties=duties)
 
     def _doubts(
-        self, view: AlertView, found: Sequence[Judged], total: int, *, now: datetime
+        self, view: AlertView, found: Sequence[Judged], *, total: int, undated: int, now: datetime
     ) -> tuple[str, ...]:
         seeing = self._ledger.source_runs.last_seeing()
         blind = [(self._sources.get(source, source), seeing.get(source)) for source in view.alert.incomplete]
         delays = [self._delay(judged.post) for judged in found[:MOST_TIMED]]
-        return doubts(view, found, total=total, blind=blind, delays=delays, now=now)
+        return doubts(view, found, total=total, undated=undated, blind=blind, delays=delays, now=now)
 
     def _delay(self, post: Post) -> float:
         """Minutes from publication to the first fetch: ``fetched_at`` itself moves with every refresh."""

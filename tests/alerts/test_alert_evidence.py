@@ -129,7 +129,19 @@ def test_a_refresh_does_not_lengthen_the_delay(posts: Posts, ledger: Ledger) -> 
 def test_posts_of_a_known_day_only_are_not_evidence(posts: Posts, ledger: Ledger) -> None:
     post = sample.judged("提现没到账", ident="1", at=AT - timedelta(minutes=5))
     posts.put([replace(post, post=replace(post.post, date_only=True))])
-    assert collect(posts, ledger).posts == ()
+    view = collect(posts, ledger)
+    assert view.posts == ()
+    assert "1 条负面帖只知道日期、不知道时刻，没有算进摘要和传播" in view.unknowns
+    assert not any("影响力最高" in line for line in view.unknowns)
+
+
+def test_posts_too_many_to_read_are_said(
+    posts: Posts, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("alerts.evidence.MOST_POSTS", 100)
+    found = [sample.judged("提现没到账", ident=str(n), at=AT - timedelta(minutes=5)) for n in range(101)]
+    posts.put(found)
+    assert "共 101 条，摘要和传播只看了影响力最高的 100 条" in collect(posts, ledger).unknowns
 
 
 def test_thin_history_is_said(crisis_posts: Posts, ledger: Ledger) -> None:
