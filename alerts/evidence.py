@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any, cast
 
 from alerts.chosen import choose, post_line, spread_of
 from alerts.claims import digest
@@ -218,13 +217,12 @@ def _running(runs: Sequence[PlanRun]) -> NextStep:
         )
         for task in sorted(tasks, key=lambda task: task.due_at)[:STEPS]
     )
-    clocks = [clock for run in runs for clock in cast("list[dict[str, Any]]", run.frozen.get("clocks", []))]
     return NextStep(
         plan=runs[0].plan,
-        plan_name="、".join(str(run.frozen.get("name", run.plan)) for run in runs),
+        plan_name="、".join(run.name for run in runs),
         running=True,
         steps=steps,
-        duties=tuple(dict.fromkeys(_duty(LegalClock(**clock)) for clock in clocks)),
+        duties=tuple(dict.fromkeys(_duty(clock) for run in runs for clock in run.clocks)),
     )
 
 

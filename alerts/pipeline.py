@@ -35,11 +35,10 @@ from alerts.view import AlertView
 from config.settings import Route
 from domain.alert import Alert, Level
 from domain.errors import DeliveryError, YujingError
-from domain.incident import Incident, IncidentStatus, TimelineEvent
-from store.ledger import Ledger, Notification
+from domain.incident import OPEN, Incident, TimelineEvent
+from store.ledger import MOST_OPEN, Ledger, Notification
 
 ACTOR = "rule:alerts"
-OPEN = tuple(status for status in IncidentStatus if status.open)
 IN_OUTBOX = (Why.ENQUEUED, Why.GROUPED, Why.ALREADY_ENQUEUED)
 """Ends of an envelope whose news is on its way; the last one after a kill between enqueue and handled."""
 
@@ -119,7 +118,7 @@ class Pipeline:
             return None
         find = self._ledger.incidents.find
         # Asked for by themselves: however many have ended since, an open one is not pushed out of sight.
-        known = [*find(brand=alert.brand, statuses=OPEN, limit=1000), *find(brand=alert.brand)]
+        known = [*find(brand=alert.brand, statuses=OPEN, limit=MOST_OPEN), *find(brand=alert.brand)]
         holding = [incident for incident in known if alert.id in incident.alerts]
         alike = [i for i in known if i.status.open and i.topic == alert.lead_topic]
         return next(iter((*holding, *alike)), None)

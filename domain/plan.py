@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import Any, cast
 
 from domain.alert import Level
 
@@ -122,3 +123,15 @@ class PlanRun:
     frozen: dict[str, object] = field(default_factory=dict)
     """The whole plan as JSON values at the start; later edits of the file do not change it."""
     tasks: tuple[TaskRun, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The plan's name, as it was at the start."""
+        return str(self.frozen.get("name", self.plan))
+
+    @property
+    def clocks(self) -> tuple[LegalClock, ...]:
+        """The plan's duties to report, as they were at the start."""
+        return tuple(
+            LegalClock(**each) for each in cast("list[dict[str, Any]]", self.frozen.get("clocks", []))
+        )

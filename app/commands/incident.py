@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -117,7 +118,7 @@ def show(ctx: typer.Context, id_: Id, as_json: AsJson = False) -> None:
         print(json.dumps(whole, ensure_ascii=False))
         return
     console = Console()
-    _head(console, app, incident)
+    _head(console, app, incident, runs)
     for run in runs:
         _tasks(console, run, now=app.clock.now())
     _timeline(console, timeline)
@@ -237,7 +238,7 @@ class _Names:
         return self._topics.get(id_, plain(id_)) or "未定"
 
 
-def _head(console: Console, app: App, incident: Incident) -> None:
+def _head(console: Console, app: App, incident: Incident, runs: Sequence[PlanRun]) -> None:
     names = _Names(app)
     plan = app.settings.plans.get(incident.plan)
     lines = [
@@ -249,13 +250,15 @@ def _head(console: Console, app: App, incident: Incident) -> None:
     ]
     for line in lines:
         console.print(line, markup=False, highlight=False)
-    for clock in plan.clocks if plan else ():
+    proposed = plan.clocks if plan else ()
+    clocks = [clock for run in runs for clock in run.clocks] if runs else proposed
+    for clock in dict.fromkeys(clocks):
         line = f"可能触发（{clock.standing}）：{clock.name}，{said(clock.due_min)}内；{clock.source}"
         console.print(line, markup=False, highlight=False)
 
 
 def _tasks(console: Console, run: PlanRun, *, now: datetime) -> None:
-    name = plain(str(run.frozen.get("name", run.plan)))
+    name = plain(run.name)
     table = Table(
         title=Text(
             f"{name} 版本 {plain(run.version)}，{plain(run.started_by)} {spoken(run.started_at)} 启动"

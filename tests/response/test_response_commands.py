@@ -126,6 +126,16 @@ def test_decisions_are_signed_and_say_why(run, opened) -> None:
     assert whole["timeline"][2]["actor"] == "王芳"
 
 
+def test_an_incident_shows_the_clocks_of_the_plans_that_run(run, opened) -> None:
+    proposed, running = (
+        {clock.name for clock in run.app.settings.plans[plan].clocks} for plan in (TOPIC, "data_breach")
+    )
+    run(plans, "start", "data_breach", "--incident", opened, "--by", "李雷")
+    told = [line for line in run(incidents, "show", opened, wide="400").splitlines() if "可能触发" in line]
+    assert len(told) == len(running) and all(any(name in line for line in told) for name in running)
+    assert not any(name in line for name in proposed - running for line in told)
+
+
 def test_a_task_is_ticked_with_its_evidence_and_a_tick_can_be_taken_back(run, opened) -> None:
     run(plans, "start", "--incident", opened, "--by", "李雷")
     with pytest.raises(InputError, match="要用 --evidence 写明凭证：核实表：20 条"):
