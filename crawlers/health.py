@@ -8,11 +8,15 @@ from dataclasses import dataclass
 from crawlers.draft import Draft, Reject
 from domain.source_run import Outcome
 
-_WALL = (
-    "验证码", "安全验证", "访问验证", "滑动验证", "人机验证", "请完成验证", "访问过于频繁", "访问频繁",
-    "请先登录", "登录后查看", "登录后继续", "passport.weibo", "visitor system", "captcha",
-    "access denied", "are you a human", "unusual traffic",
+_ORDERS = (
+    "输入验证码", "安全验证", "访问验证", "滑动验证", "人机验证", "请完成验证", "完成验证后", "访问过于频繁",
+    "访问频繁", "请求过于频繁", "请先登录", "登录后查看", "登录后继续", "access denied",
+    "are you a human", "unusual traffic",
 )  # fmt: skip
+"""What a wall says to its reader."""
+_WALL = (*_ORDERS, "验证码", "passport.weibo", "visitor system", "captcha")
+SHORT = 300
+"""Characters that no wall's own text reaches."""
 
 BLOCKED_STATUS = frozenset({401, 403, 405, 407, 412, 418, 429, 432, 451})
 """Statuses by which sites turn crawlers away (418 and 432 are house inventions of Chinese sites)."""
@@ -89,6 +93,11 @@ def walled(text: str) -> bool:
     """Whether a page that should have been something else is a login wall or a captcha."""
     head = text[:20_000].lower()
     return any(word in head for word in _WALL)
+
+
+def wall_text(text: str) -> bool:
+    """Whether the shown text of a page is a wall's: short, and an order. People only mention a 验证码."""
+    return len(text) < SHORT and any(word in text.lower() for word in _ORDERS)
 
 
 _GRAVITY = (Outcome.EMPTY, Outcome.RESULTS, Outcome.UNREACHABLE, Outcome.SCHEMA_CHANGED, Outcome.BLOCKED)

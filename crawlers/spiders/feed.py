@@ -11,12 +11,16 @@ from scrapy.http import Request, Response
 
 from crawlers.draft import Draft
 from crawlers.failures import explain
-from crawlers.health import Listing, of_status, walled
+from crawlers.health import Listing, of_status, wall_text, walled
 from crawlers.pages import article, feed
+from crawlers.pages.article import Article
 from crawlers.pipelines import Harvest
 from crawlers.spiders.source import SourceSpider
 from crawlers.urls import same_site
 from domain.source_run import Outcome
+
+HEAD = 20
+"""Characters of a summary by which its page is known again."""
 
 
 class FeedSpider(SourceSpider):
@@ -69,7 +73,7 @@ class FeedSpider(SourceSpider):
             yield self._without(draft, (refused.outcome, refused.detail), final=gone)
             return
         page = article.parse(response.body, now=self.now(), url=response.url, declared=_charset(response))
-        if not page.text and walled(response.text if hasattr(response, "text") else ""):
+        if _is_wall(page, draft, response):
             yield self._without(draft, (Outcome.BLOCKED, "文章页要求登录或验证"), final=False)
             return
         self._had += 1
@@ -102,6 +106,15 @@ class FeedSpider(SourceSpider):
             outcome, detail = self._failed[0]
             articles = [(outcome, f"{len(self._failed)} 篇正文未取到：{detail}")]
         return [*super().came_to(), *articles]
+
+
+def _is_wall(page: Article, draft: Draft, response: Response) -> bool:
+    """Whether a login or a captcha came for the article: the extractor takes their words for a text."""
+    if not page.text:
+        return walled(response.text if hasattr(response, "text") else "")
+    # What the feed says too is the post's own.
+    own = draft.text[:HEAD] in page.text or wall_text(f"{draft.title}\n{draft.text}")
+    return not own and wall_text(f"{page.title}\n{page.text}")
 
 
 def _charset(response: Response) -> str:

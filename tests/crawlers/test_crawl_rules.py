@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from scrapy.http import HtmlResponse
 from twisted.internet.error import DNSLookupError
 
 from app.cli import run
@@ -17,7 +19,7 @@ from app.commands import extract
 from app.commands.crawl import choose, cookie
 from config.settings import Source
 from crawlers.dates import parse_date
-from crawlers.draft import tidy
+from crawlers.draft import Draft, tidy
 from crawlers.health import Listing, of_status, walled, worst
 from crawlers.marks import MAX_TRIES, Mark
 from crawlers.middlewares import retry_after
@@ -26,6 +28,7 @@ from crawlers.pages.markup import plain
 from crawlers.privacy import mask
 from crawlers.rejects import MAX_FILE, Reject, Rejects
 from crawlers.resolver import GuardedResolver
+from crawlers.spiders.feed import FeedSpider
 from crawlers.urls import canonical
 from domain.errors import ConfigError, InputError, UsageError
 from domain.post import Engagement
@@ -94,6 +97,39 @@ def test_a_list_of_which_nothing_could_be_read_has_changed() -> None:
     assert Listing.of([], [Reject(reason="坏", raw="")]).outcome is Outcome.SCHEMA_CHANGED
     assert walled("<p>请完成验证</p>")
     assert not walled("<p>云桥金融提现</p>")
+
+
+class Unread:
+    """An intake to which everything is new."""
+
+    def known(self, natives: Sequence[str]) -> dict[str, Mark]:
+        return {}
+
+
+def spider(kind: type[Any], **over: Any) -> Any:
+    own = {"kind": "feed", "base_url": "https://n.example", **over}
+    return kind(source=source(**own), intake=Unread(), now=lambda: NOW)
+
+
+@pytest.mark.parametrize(
+    ("shown", "wall"),
+    [
+        ("您的访问过于频繁，请完成验证后继续访问。", True),
+        ("请先登录后查看全文内容，登录后继续阅读更多精彩内容。", True),
+        ("请求过于频繁，请稍后再试", True),
+        ("云桥金融的验证码一直收不到，登录不了，钱取不出来。", False),
+        ("摘要，云桥金融提现延迟，页面总说请先登录，登录后又退出。", False),
+        ("云桥金融登录后查看余额为零，请先登录的提示反复出现。" * 20, False),
+    ],
+)
+def test_a_wall_is_no_articles_text_and_a_complaint_about_one_is(shown: str, wall: bool) -> None:
+    page = f"<html><head><title>页</title></head><body><div id='content'><p>{shown}</p></div></body></html>"
+    feeds = spider(FeedSpider)
+    draft = Draft(native_id="1", text="摘要，云桥金融提现延迟", more="https://n.example/1")
+    (harvest,) = feeds.on_article(HtmlResponse(draft.more, body=page.encode()), draft)
+    assert harvest.short is wall
+    assert (harvest.drafts[0].text == draft.text) is wall
+    assert [outcome for outcome, _ in feeds._failed] == [Outcome.BLOCKED] * wall
 
 
 def test_marks_are_read_back_and_foreign_ones_are_none() -> None:
