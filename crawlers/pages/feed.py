@@ -5,8 +5,11 @@ from __future__ import annotations
 import re
 from calendar import timegm
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, datetime
+from hashlib import sha256
 from typing import Any
+from urllib.parse import urlsplit
 
 from crawlers.dates import Stamp, parse_date
 from crawlers.decode import decode
@@ -29,7 +32,7 @@ def parse(body: bytes, *, base_url: str, now: datetime, declared: str = "", stat
     """Entries of a feed; a well-formed feed without entries proves emptiness.
 
     Entity declarations, which no feed needs and every XML bomb does, are refused unread.
-    ``Draft.more`` is the page of an entry whose feed carries only a summary.
+    ``Draft.more`` is the page of an entry whose feed carries only a summary and a link of the entry's own.
     """
     if refused := of_status(status):
         return refused
@@ -57,19 +60,39 @@ def parse(body: bytes, *, base_url: str, now: datetime, declared: str = "", stat
 
 
 def _listing(entries: list[Any], base_url: str, now: datetime) -> Listing:
-    links = Counter(canonical(str(entry.get("link", "")), base_url) for entry in entries)
+    # An entry listed twice is one; entries that share a link are told apart by what they call themselves.
+    named = {(_link(entry, base_url), _own_name(entry)) for entry in entries}
+    entries_of = Counter(link for link, _ in named)
     drafts: dict[str, Draft] = {}
     rejects = []
     for entry in entries:
-        link = canonical(str(entry.get("link", "")), base_url)
-        # The address names a post across feeds, unless the feed gives all entries the same one.
-        native = link if link and links[link] == 1 else str(entry.get("id", "")) or link
-        draft = _draft(entry, native, link, now) if native else None
+        link = _link(entry, base_url)
+        # The address names a post across feeds, where it is the post's own.
+        own = bool(link) and entries_of[link] == 1
+        native = link if own else _within(base_url, _own_name(entry))
+        draft = _draft(entry, native, link, now)
         if draft is None:
-            rejects.append(Reject(reason="条目没有链接或内容", raw=str(dict(entry))[:2000]))
+            rejects.append(Reject(reason="条目没有标题也没有内容", raw=str(dict(entry))[:2000]))
         else:
-            drafts.setdefault(native, draft)
+            drafts.setdefault(native, draft if own else replace(draft, more=""))
     return Listing.of(drafts.values(), rejects)
+
+
+def _link(entry: Any, base_url: str) -> str:
+    link = str(entry.get("link", "")).strip()
+    return canonical(link, base_url) if link else ""
+
+
+def _own_name(entry: Any) -> str:
+    """What tells an entry from others of its feed: its guid, else what it says."""
+    said = (str(dict.get(entry, key, "")) for key in ("title", "summary", "content", "published"))
+    return str(entry.get("id", "")) or "\n".join(said)
+
+
+def _within(base_url: str, name: str) -> str:
+    """An id that is unique beyond its feed; hashed, since a feed's address may hold the operator's key."""
+    digest = sha256(f"{canonical(base_url)}#{name}".encode("utf-8", "replace")).hexdigest()[:32]
+    return f"{urlsplit(base_url).hostname}#{digest}"
 
 
 def _draft(entry: Any, native: str, link: str, now: datetime) -> Draft | None:

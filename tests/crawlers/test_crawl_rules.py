@@ -240,3 +240,38 @@ def test_no_text_takes_long(bomb: str) -> None:
         started = time.process_time()
         step()
         assert time.process_time() - started < 5, name
+
+
+def entries(*items: tuple[str, str, str], at: str = "https://n.example/feed") -> list[Draft]:
+    """Drafts of a feed of (title, link, guid); an empty one is left out."""
+    rows = "".join(
+        f"<item><title>{title}</title>"
+        + (f"<link>{link}</link>" if link else "")
+        + (f'<guid isPermaLink="false">{guid}</guid>' if guid else "")
+        + "</item>"
+        for title, link, guid in items
+    )
+    body = f'<?xml version="1.0"?><rss version="2.0"><channel><title>t</title>{rows}</channel></rss>'
+    return list(feed.parse(body.encode(), base_url=at, now=NOW).drafts)
+
+
+def test_entries_without_a_link_of_their_own_are_told_apart() -> None:
+    live = "https://n.example/live"
+    alone = [entries((f"快讯{n}", "", f"100{n}"))[0] for n in range(2)]
+    assert len({draft.native_id for draft in alone}) == 2
+    assert [(draft.url, draft.more) for draft in alone] == [("", "")] * 2
+    assert entries(("快讯0", "", "1000"), ("快讯1", "", "1001")) == alone
+    for links in ([live] * 3, [f"{live}#{n}" for n in range(3)], [""] * 3):
+        drafts = entries(*((f"快讯{n}", link, "") for n, link in enumerate(links)))
+        assert len({draft.native_id for draft in drafts}) == 3
+        assert {draft.more for draft in drafts} == {""}
+    one, other = (entries(("快讯", "", "1000"), at=f"https://{n}.example/feed?key=s3cret")[0] for n in "ab")
+    assert one.native_id != other.native_id
+    assert "s3cret" not in one.native_id
+
+
+def test_an_entry_with_a_link_of_its_own_is_named_by_it_however_often_it_is_listed() -> None:
+    link = "https://n.example/1"
+    for items in ([("甲", link, "g1")], [("甲", link, "g1")] * 2, [("甲", link, "")] * 2):
+        (draft,) = entries(*items)
+        assert (draft.native_id, draft.more) == (link, link)
