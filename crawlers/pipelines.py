@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -103,12 +103,11 @@ class Intake:
             self._refuse((Reject(reason=str(error), raw=str(draft)),))
             return
         self._done.add(draft.native_id)
+        if mark and short and not mark.short:
+            return  # all of its text is stored: a part of it must not replace that
         tries = (mark.short if mark else 0) + 1 if short else 0
-        if mark and short:
-            # What is stored may be more than this part of it: count the try, keep the text.
-            self._marks[draft.native_id] = str(
-                Mark(first=mark.first, engagement=mark.engagement, short=tries)
-            )
+        if mark and short and mark.engagement == draft.engagement:
+            self._marks[draft.native_id] = str(replace(mark, short=tries))
             return
         self._posts.append(post)
         self._marks[draft.native_id] = str(

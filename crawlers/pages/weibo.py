@@ -14,6 +14,7 @@ from crawlers.health import Listing, of_status, walled
 from crawlers.pages.json_body import NotJson, count, load, member, words
 from crawlers.pages.markup import plain
 from domain.post import Engagement, Tier
+from domain.source_run import Outcome
 
 MAX_DEPTH = 8
 BIG_V_FOLLOWERS = 100_000
@@ -30,22 +31,16 @@ _MORE_LINK = re.compile(r"(?:\.{3}|…)\s*全文$")
 def parse(body: bytes, *, base_url: str, now: datetime, status: int = 200) -> Listing:
     """Posts of one page of search results.
 
-    ``ok`` = -100 is the login wall; ``ok`` = 0 with its own message, or a total of 0, proves emptiness; cards
-    that hold no post and no such proof mean that the format changed.
+    ``ok`` = -100 is the login wall. ``ok`` = 0 with a message that nothing was found, or a total of 0, proves
+    emptiness; with another message it is a refusal. Cards that hold no post and no such proof mean that the
+    format changed.
     """
-    if refused := of_status(status):
+    if refused := of_status(status) or _refused(body):
         return refused
-    try:
-        page = load(body)
-    except NotJson:
-        if walled(decode(body[:20_000])):
-            return Listing.blocked("返回的是登录或验证页面")
-        return Listing.changed("返回的不是 JSON")
-    if page.get("ok") == -100 or "login" in words(page.get("url")) or "passport" in words(page.get("url")):
-        return Listing.blocked("需要登录（ok=-100）")
+    page = load(body)
     cards = member(page, "data", "cards")
     total = member(page, "data", "cardlistInfo", "total")
-    nothing = page.get("ok") == 0 and "没有内容" in words(page.get("msg"))
+    nothing = page.get("ok") == 0 and _means_empty(words(page.get("msg")))
     if not isinstance(cards, list):
         return Listing.empty("搜索结果为空") if nothing else Listing.changed("缺少 data.cards")
     drafts, rejects = _posts(cards, base_url, now)
@@ -65,6 +60,30 @@ def parse_long(body: bytes, *, status: int = 200) -> str:
     except NotJson:
         return ""
     return plain(words(member(page, "data", "longTextContent"))).strip()
+
+
+def why_no_long(body: bytes, *, status: int = 200) -> tuple[Outcome, str]:
+    """(outcome, why) of an answer in which ``parse_long`` finds nothing."""
+    refused = of_status(status) or _refused(body)
+    if refused:
+        return refused.outcome, refused.detail
+    return Outcome.SCHEMA_CHANGED, "缺少 data.longTextContent"
+
+
+def _refused(body: bytes) -> Listing | None:
+    """Whether an answer is a login wall, a captcha, a refusal or no JSON at all."""
+    try:
+        page = load(body)
+    except NotJson:
+        if walled(decode(body[:20_000])):
+            return Listing.blocked("返回的是登录或验证页面")
+        return Listing.changed("返回的不是 JSON")
+    address, said = words(page.get("url")), words(page.get("msg")).strip()
+    if page.get("ok") == -100 or "login" in address or "passport" in address:
+        return Listing.blocked("需要登录（ok=-100）")
+    if page.get("ok") == 0 and said and not _means_empty(said):
+        return Listing.blocked(f"接口拒绝（{said[:40]}）")
+    return None
 
 
 def _posts(cards: list[Any], base_url: str, now: datetime) -> tuple[list[Draft], list[Reject]]:
@@ -149,4 +168,8 @@ def _standing(user: object, name: str) -> tuple[bool, Tier | None]:
 def _says_empty(cards: list[Any]) -> bool:
     """A card that tells the reader in words that nothing was found."""
     said = " ".join(words(member(card, key)) for card in cards for key in ("desc", "title", "msg"))
+    return _means_empty(said)
+
+
+def _means_empty(said: str) -> bool:
     return "未找到" in said or "没有找到" in said or "没有内容" in said

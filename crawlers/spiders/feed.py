@@ -29,8 +29,6 @@ class FeedSpider(SourceSpider):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self._asked: set[str] = set()
-        self._had = 0
-        self._failed: list[tuple[Outcome, str]] = []
 
     def lists(self) -> Iterable[str]:
         """The feeds."""
@@ -70,11 +68,11 @@ class FeedSpider(SourceSpider):
         refused = of_status(response.status)
         if refused:
             gone = refused.bare  # 404, 410: it will not come back
-            yield self._without(draft, (refused.outcome, refused.detail), final=gone)
+            yield self.without(draft, (refused.outcome, refused.detail), final=gone)
             return
         page = article.parse(response.body, now=self.now(), url=response.url, declared=_charset(response))
         if _is_wall(page, draft, response):
-            yield self._without(draft, (Outcome.BLOCKED, "文章页要求登录或验证"), final=False)
+            yield self.without(draft, (Outcome.BLOCKED, "文章页要求登录或验证"))
             return
         self._had += 1
         stamp = draft.stamp if draft.stamp and not draft.stamp.date_only else page.stamp or draft.stamp
@@ -93,19 +91,7 @@ class FeedSpider(SourceSpider):
     def on_no_article(self, failure: Any) -> Iterator[Harvest]:
         """No page came: the summary is better than nothing."""
         outcome = explain(failure.value)
-        yield self._without(failure.request.cb_kwargs["draft"], outcome, final=outcome[0] is Outcome.BLOCKED)
-
-    def _without(self, draft: Draft, outcome: tuple[Outcome, str], *, final: bool) -> Harvest:
-        self._failed.append(outcome)
-        return Harvest(drafts=(draft,), short=not final)
-
-    def came_to(self) -> list[tuple[Outcome, str]]:
-        """Half of the articles missing is a source that does not see; single ones are accidents."""
-        articles = []
-        if len(self._failed) >= 3 and len(self._failed) > self._had:
-            outcome, detail = self._failed[0]
-            articles = [(outcome, f"{len(self._failed)} 篇正文未取到：{detail}")]
-        return [*super().came_to(), *articles]
+        yield self.without(failure.request.cb_kwargs["draft"], outcome, final=outcome[0] is Outcome.BLOCKED)
 
 
 def _is_wall(page: Article, draft: Draft, response: Response) -> bool:

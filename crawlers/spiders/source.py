@@ -12,6 +12,7 @@ import scrapy
 from scrapy.http import Request, Response
 
 from config.settings import Source
+from crawlers.draft import Draft
 from crawlers.failures import explain
 from crawlers.health import Listing
 from crawlers.pipelines import Harvest, Intake
@@ -32,6 +33,10 @@ class SourceSpider(scrapy.Spider):
         self.base = source.base_url.rstrip("/")
         self.outcomes: list[tuple[Outcome, str]] = []
         self.found: set[str] = set()
+        self._had = 0
+        """Posts whose whole text was asked for, and came."""
+        self._failed: list[tuple[Outcome, str]] = []
+        """Why those of others did not."""
         self._headers = {**self.headers, **({"Cookie": cookie} if cookie else {})}
 
     # --- What a kind of source defines ---
@@ -53,8 +58,19 @@ class SourceSpider(scrapy.Spider):
         yield Harvest(drafts=listing.drafts, rejects=listing.rejects)
 
     def came_to(self) -> list[tuple[Outcome, str]]:
-        """What became of each page of a list, and why, once the crawl has ended."""
-        return self.outcomes
+        """What became of each page of a list, and why, once the crawl has ended.
+
+        Half of the whole texts missing is a source that does not see; single ones are accidents.
+        """
+        if len(self._failed) < 3 or len(self._failed) <= self._had:
+            return self.outcomes
+        outcome, detail = self._failed[0]
+        return [*self.outcomes, (outcome, f"{len(self._failed)} 篇正文未取到：{detail}")]
+
+    def without(self, draft: Draft, outcome: tuple[Outcome, str], *, final: bool = False) -> Harvest:
+        """The whole text could not be had: what the list shows is better than nothing."""
+        self._failed.append(outcome)
+        return Harvest(drafts=(draft,), short=not final)
 
     # --- The walk ---
 

@@ -1,0 +1,124 @@
+"""Spiders given saved pages: what they ask for, what they hand on, and what they come to."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from scrapy.http import Request, Response
+
+from config.settings import Source
+from crawlers.health import worst
+from crawlers.pipelines import Intake
+from crawlers.rejects import Rejects
+from crawlers.spiders.weibo import WeiboSpider
+from domain.post import Post, Tier
+from domain.source_run import Outcome
+from store.ledger import Ledger, open_ledger
+
+NOW = datetime(2026, 3, 10, tzinfo=UTC)
+WEIBO = Source(
+    id="w",
+    kind="weibo",
+    name="w",
+    base_url="https://m.weibo.example",
+    platform="weibo",
+    queries=("云桥金融",),
+    pages=1,
+)
+
+
+class Box:
+    """An inbox that remembers what was put."""
+
+    def __init__(self) -> None:
+        self.posts: list[Post] = []
+
+    def put(self, posts: Sequence[Post], *, now: datetime) -> None:
+        self.posts += posts
+
+
+class Weibo:
+    """A search that finds cut posts, and an address for their long texts."""
+
+    def __init__(self, ledger: Ledger, folder: Path) -> None:
+        self.ledger, self.folder, self.asked = ledger, folder, 0
+
+    def crawl(self, *, reposts: int, long: Response, posts: int = 1) -> tuple[list[Post], Outcome]:
+        box = Box()
+        intake = Intake(
+            source="w", platform="weibo", tier=Tier.USER, inbox=box, seen=self.ledger.source_runs,  # type: ignore[arg-type]
+            rejects=Rejects(self.folder), secret=b"k", now=lambda: NOW,
+        )  # fmt: skip
+        search = WeiboSpider(source=WEIBO, intake=intake, now=lambda: NOW)
+        cards = [
+            {"mblog": {"id": f"500{n}", "text": "云桥金融无法提现...全文", "isLongText": True,
+                       "created_at": "Mon Mar 09 10:00:00 +0800 2026", "reposts_count": reposts}}
+            for n in range(posts)
+        ]  # fmt: skip
+        page = Response(
+            "https://m.weibo.example/x", body=json.dumps({"ok": 1, "data": {"cards": cards}}).encode()
+        )
+        self.asked = 0
+        for found in search.on_list(page, "云桥金融", 1, 0):
+            if isinstance(found, Request):
+                self.asked += 1
+                for harvest in search.on_rest(long, **found.cb_kwargs):
+                    intake.take(harvest)
+            else:
+                intake.take(found)
+        intake.flush()
+        return box.posts, worst(search.came_to())[0]
+
+
+LONG_TEXT = Response(
+    "https://m.weibo.example/l", body=json.dumps({"data": {"longTextContent": "很长" * 99}}).encode()
+)
+REFUSED = Response("https://m.weibo.example/l", status=432)
+
+
+@pytest.fixture
+def search(tmp_path: Path) -> Iterator[Weibo]:
+    ledger = open_ledger(f"sqlite:///{tmp_path}/ledger.sqlite3")
+    yield Weibo(ledger, tmp_path)
+    ledger.close()
+
+
+def test_counters_are_followed_while_the_long_text_is_refused(search: Weibo) -> None:
+    asked = []
+    for reposts in (0, 100, 5_000, 90_000, 90_000):
+        posts, outcome = search.crawl(reposts=reposts, long=REFUSED)
+        asked.append((search.asked, [post.engagement.reposts for post in posts], outcome))
+    assert asked == [
+        (1, [0], Outcome.RESULTS), (1, [100], Outcome.RESULTS), (1, [5_000], Outcome.RESULTS),
+        (0, [90_000], Outcome.RESULTS), (0, [], Outcome.RESULTS),
+    ]  # fmt: skip
+
+
+def test_a_whole_text_is_never_replaced_by_a_part_of_it(search: Weibo) -> None:
+    assert "很长" in search.crawl(reposts=1, long=LONG_TEXT)[0][0].text
+    for reposts in (2, 3, 4, 5):
+        assert search.crawl(reposts=reposts, long=REFUSED)[0] == []
+    (post,), _ = search.crawl(reposts=5, long=LONG_TEXT)
+    assert ("很长" in post.text, post.engagement.reposts) == (True, 5)
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "outcome"),
+    [
+        (432, "", Outcome.BLOCKED),
+        (200, '{"ok": -100, "url": "https://passport.weibo.com/"}', Outcome.BLOCKED),
+        (200, '{"ok": 0, "msg": "请求过于频繁，歇歇吧"}', Outcome.BLOCKED),
+        (200, '{"ok": 1, "data": {"content": "改名"}}', Outcome.SCHEMA_CHANGED),
+        (503, "", Outcome.UNREACHABLE),
+    ],
+)
+def test_long_texts_that_cannot_be_had_are_said(
+    search: Weibo, status: int, body: str, outcome: Outcome
+) -> None:
+    answer = Response("https://m.weibo.example/l", status=status, body=body.encode())
+    posts, came_to = search.crawl(reposts=1, long=answer, posts=3)
+    assert (len(posts), came_to) == (3, outcome)
