@@ -100,6 +100,17 @@ def same_site(url: str, base: str) -> bool:
     return bool(domain) and registrable(one.hostname or "") == domain
 
 
+def same_origin(url: str, base: str) -> bool:
+    """Whether two addresses have the same scheme, host and port: what is said to one may be said to the other."""
+    try:
+        one, two = (
+            (part.scheme, part.hostname, _port(part.scheme, part.port)) for part in map(urlsplit, (url, base))
+        )
+    except ValueError:
+        return False
+    return one == two
+
+
 def _port(scheme: str, port: int | None) -> int:
     return port or (443 if scheme == "https" else 80)
 
@@ -112,8 +123,9 @@ def registrable(host: str) -> str:
     except ValueError:
         from tldextract import TLDExtract
 
-        # No suffix_list_urls: the bundled list, never the network.
-        found = TLDExtract(suffix_list_urls=(), cache_dir=None)(host)
+        # No suffix_list_urls: the bundled list, never the network. Its private part: a.github.io is not b.github.io.
+        extract = TLDExtract(suffix_list_urls=(), cache_dir=None, include_psl_private_domains=True)
+        found = extract(host)
         return f"{found.domain}.{found.suffix}" if found.domain and found.suffix else ""
     return ""
 

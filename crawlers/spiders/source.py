@@ -16,6 +16,7 @@ from crawlers.draft import Draft
 from crawlers.failures import explain
 from crawlers.health import Listing
 from crawlers.pipelines import Harvest, Intake
+from crawlers.urls import same_origin
 from domain.source_run import Outcome
 
 
@@ -37,7 +38,7 @@ class SourceSpider(scrapy.Spider):
         """Posts whose whole text was asked for, and came."""
         self._failed: list[tuple[Outcome, str]] = []
         """Why those of others did not."""
-        self._headers = {**self.headers, **({"Cookie": cookie} if cookie else {})}
+        self._cookie = {"Cookie": cookie} if cookie else {}
 
     # --- What a kind of source defines ---
 
@@ -90,9 +91,10 @@ class SourceSpider(scrapy.Spider):
     def request(
         self, url: str, callback: Callable[..., Any], errback: Callable[..., Any], **kwargs: Any
     ) -> Request:
-        """A request of this source, with its headers."""
+        """A request of this source, with its headers; the operator's cookie goes to its own origin only."""
+        headers = {**self.headers, **(self._cookie if same_origin(url, self.base) else {})}
         return Request(
-            url, callback=callback, errback=errback, headers=self._headers, dont_filter=True, cb_kwargs=kwargs
+            url, callback=callback, errback=errback, headers=headers, dont_filter=True, cb_kwargs=kwargs
         )
 
     def _page(self, name: str, page: int, before: int) -> Request:

@@ -47,12 +47,15 @@ class Weibo:
     def __init__(self, ledger: Ledger, folder: Path) -> None:
         self.ledger, self.folder, self.asked = ledger, folder, 0
 
-    def crawl(self, *, reposts: int, long: Response, posts: int = 1) -> tuple[list[Post], Outcome]:
-        box = Box()
-        intake = Intake(
+    def intake(self, box: Box) -> Intake:
+        return Intake(
             source="w", platform="weibo", tier=Tier.USER, inbox=box, seen=self.ledger.source_runs,  # type: ignore[arg-type]
             rejects=Rejects(self.folder), secret=b"k", now=lambda: NOW,
         )  # fmt: skip
+
+    def crawl(self, *, reposts: int, long: Response, posts: int = 1) -> tuple[list[Post], Outcome]:
+        box = Box()
+        intake = self.intake(box)
         search = WeiboSpider(source=WEIBO, intake=intake, now=lambda: NOW)
         cards = [
             {"mblog": {"id": f"500{n}", "text": "云桥金融无法提现...全文", "isLongText": True,
@@ -122,3 +125,12 @@ def test_long_texts_that_cannot_be_had_are_said(
     answer = Response("https://m.weibo.example/l", status=status, body=body.encode())
     posts, came_to = search.crawl(reposts=1, long=answer, posts=3)
     assert (len(posts), came_to) == (3, outcome)
+
+
+def test_the_operators_cookie_goes_to_its_own_origin_only(search: Weibo) -> None:
+    spider = WeiboSpider(source=WEIBO, intake=search.intake(Box()), now=lambda: NOW, cookie="SUB=secret")
+    sent = {
+        url: spider.request(url, print, print).headers.get("Cookie")
+        for url in ("https://m.weibo.example/x", "http://m.weibo.example/x", "https://ugc.weibo.example/x")
+    }
+    assert list(sent.values()) == [b"SUB=secret", None, None]

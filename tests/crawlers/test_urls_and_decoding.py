@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crawlers.decode import decode
-from crawlers.urls import canonical, public_address, same_site
+from crawlers.urls import canonical, public_address, same_origin, same_site
 
 
 @pytest.mark.parametrize(
@@ -64,10 +64,27 @@ def test_canonical_is_stable_and_only_ever_http(url: str) -> None:
         ("file:///etc/passwd", "https://www.example.com", False),
         ("http://[bad", "https://www.example.com", False),
         ("http://intranet/x", "http://intranet:8080", False),
+        ("https://evil.github.io/", "https://mine.github.io", False),
+        ("https://www.github.io/", "https://github.io", False),
     ],
 )
 def test_same_site(url: str, base: str, same: bool) -> None:
     assert same_site(url, base) is same
+
+
+@pytest.mark.parametrize(
+    ("url", "same"),
+    [
+        ("https://www.x.example/1", True),
+        ("https://WWW.x.example:443/1", True),
+        ("http://www.x.example/1", False),
+        ("https://www.x.example:8443/1", False),
+        ("https://ugc.x.example/1", False),
+        ("https://[bad", False),
+    ],
+)
+def test_same_origin(url: str, same: bool) -> None:
+    assert same_origin(url, "https://www.x.example") is same
 
 
 @pytest.mark.parametrize(
