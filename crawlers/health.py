@@ -46,12 +46,24 @@ class Listing:
         *,
         more: bool = False,
         total: int | None = None,
+        timed: bool = True,
     ) -> Listing:
-        """A list that holds something; when nothing on it could be read, its format has changed."""
+        """A list that holds something; when nothing on it could be read, its format has changed.
+
+        So it has when no post of a list whose posts are ``timed`` has a time: posts without are counted nowhere.
+        """
         drafts, rejects = tuple(drafts), tuple(rejects)
         if not drafts and rejects:
             return cls.changed(f"{len(rejects)} 条全部无法读取：{rejects[0].reason}", rejects)
-        return cls(outcome=Outcome.RESULTS, drafts=drafts, rejects=rejects, more=more, total=total)
+        blind = timed and bool(drafts) and not any(draft.stamp for draft in drafts)
+        return cls(
+            outcome=Outcome.SCHEMA_CHANGED if blind else Outcome.RESULTS,
+            detail="所有帖子都没有可读的发布时间" if blind else "",
+            drafts=drafts,
+            rejects=rejects,
+            more=more,
+            total=total,
+        )
 
     @classmethod
     def empty(cls, detail: str) -> Listing:

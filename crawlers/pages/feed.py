@@ -75,7 +75,7 @@ def _listing(entries: list[Any], base_url: str, now: datetime) -> Listing:
             rejects.append(Reject(reason="条目没有标题也没有内容", raw=str(dict(entry))[:2000]))
         else:
             drafts.setdefault(native, draft if own else replace(draft, more=""))
-    return Listing.of(drafts.values(), rejects)
+    return Listing.of(drafts.values(), rejects, timed=False)
 
 
 def _link(entry: Any, base_url: str) -> str:
