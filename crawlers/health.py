@@ -36,7 +36,7 @@ class Listing:
     total: int | None = None
     """Posts on all pages, where the site says so."""
     bare: bool = False
-    """The frame of a list is there and holds nothing: on a later page, the end; on the first, no proof."""
+    """An empty list, or none: on a later page the end, unless more was stated; on the first, no proof."""
 
     @classmethod
     def of(

@@ -97,22 +97,27 @@ class SourceSpider(scrapy.Spider):
             url, callback=callback, errback=errback, headers=headers, dont_filter=True, cb_kwargs=kwargs
         )
 
-    def _page(self, name: str, page: int, before: int) -> Request:
-        return self.request(
-            self.address(name, page), self.on_list, self.on_failure, name=name, page=page, before=before
-        )
+    def _page(self, name: str, page: int, before: int, total: int | None = None) -> Request:
+        where = {"name": name, "page": page, "before": before, "total": total}
+        return self.request(self.address(name, page), self.on_list, self.on_failure, **where)
 
-    def on_list(self, response: Response, name: str, page: int, before: int) -> Iterator[Harvest | Request]:
-        """Note what a page of a list says, gather its posts, go on to the next page."""
+    def on_list(
+        self, response: Response, name: str, page: int, before: int, total: int | None = None
+    ) -> Iterator[Harvest | Request]:
+        """Note what a page of a list says, gather its posts, go on to the next page.
+
+        ``before`` and ``total`` are the posts listed on the pages before, and on all pages as those said.
+        """
         listing = self.read(response, name)
-        if page > 1 and (listing.bare or listing.outcome is Outcome.EMPTY):
+        if page > 1 and (listing.outcome is Outcome.EMPTY or (listing.bare and before >= (total or 0))):
             return  # the end of the list, as some sites tell it
-        self.outcomes.append((listing.outcome, self._where(name, listing.detail)))
+        missing = f"第 {page} 页没有帖子，但前面写明共 {total} 条" if page > 1 and listing.bare else ""
+        self.outcomes.append((listing.outcome, self._where(name, missing or listing.detail)))
         self.found.update(draft.native_id for draft in listing.drafts)
         yield from self.gather(listing)
-        so_far = before + len(listing.drafts)
+        so_far = before + len(listing.drafts) + len(listing.rejects)
         if listing.more and page < self.source.pages and (listing.total is None or so_far < listing.total):
-            yield self._page(name, page + 1, so_far)
+            yield self._page(name, page + 1, so_far, listing.total)
 
     def on_failure(self, failure: Any) -> None:
         """Note why a page of a list could not be had."""

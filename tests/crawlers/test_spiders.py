@@ -14,6 +14,7 @@ from config.settings import Source
 from crawlers.health import worst
 from crawlers.pipelines import Intake
 from crawlers.rejects import Rejects
+from crawlers.spiders.guba import GubaSpider
 from crawlers.spiders.weibo import WeiboSpider
 from domain.post import Post, Tier
 from domain.source_run import Outcome
@@ -134,3 +135,42 @@ def test_the_operators_cookie_goes_to_its_own_origin_only(search: Weibo) -> None
         for url in ("https://m.weibo.example/x", "http://m.weibo.example/x", "https://ugc.weibo.example/x")
     }
     assert list(sent.values()) == [b"SUB=secret", None, None]
+
+
+def board(n: int, *, count: int) -> bytes:
+    rows = [
+        {"post_id": i, "post_title": f"提现第{i}天", "post_publish_time": "2026-03-09 10:00:00"}
+        for i in range(n)
+    ]
+    return f"<script>var article_list={json.dumps({'re': rows, 'count': count})};</script>".encode()
+
+
+@pytest.mark.parametrize(
+    ("count", "second", "status", "outcome"),
+    [
+        (5000, board(0, count=5000), 200, Outcome.SCHEMA_CHANGED),
+        (5000, b"", 404, Outcome.SCHEMA_CHANGED),
+        (5000, board(0, count=0), 200, Outcome.RESULTS),
+        (0, board(0, count=0), 200, Outcome.RESULTS),
+        (0, b"", 404, Outcome.RESULTS),
+    ],
+)
+def test_an_empty_later_page_is_the_end_unless_more_was_stated(
+    search: Weibo, count: int, second: bytes, status: int, outcome: Outcome
+) -> None:
+    source = Source(
+        id="g", kind="guba", name="g", base_url="https://guba.example", platform="guba", paths=("1",), pages=3
+    )
+    spider = GubaSpider(source=source, intake=search.intake(Box()), now=lambda: NOW)
+    *_, following = spider.on_list(Response("https://guba.example/1", body=board(80, count=count)), "1", 1, 0)
+    assert isinstance(following, Request)
+    later = Response(following.url, body=second, status=status)
+    list(spider.on_list(later, **following.cb_kwargs))
+    assert worst(spider.came_to())[0] is outcome
+
+
+def test_a_refusal_on_a_later_page_is_no_end(search: Weibo) -> None:
+    spider = WeiboSpider(source=WEIBO, intake=search.intake(Box()), now=lambda: NOW)
+    refusal = json.dumps({"ok": 0, "msg": "请求过于频繁，歇歇吧", "data": {"cards": []}}).encode()
+    list(spider.on_list(Response("https://m.weibo.example/x", body=refusal), "云桥金融", 2, 10))
+    assert worst(spider.came_to())[0] is Outcome.BLOCKED
