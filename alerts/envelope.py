@@ -32,6 +32,8 @@ class Why(StrEnum):
     """A newer revision of the same alert is told instead."""
     SILENCED = "silenced"
     """Muted by a person; stays pending, so that what still goes on when the silence ends is told then."""
+    CLOSED = "closed"
+    """Its incident was closed after it: whoever closed it knew."""
     FALSE_ALARM = "false_alarm"
     """A person said so, and the level has not risen since."""
     SAME_RECIPIENT = "same_recipient"

@@ -83,8 +83,8 @@ class Routing:
 
 
 class Silencing:
-    """Holds what a person muted (静默) below its level until the silence ends; stops what was called false (误报)
-    until the level rises above what it was.
+    """Holds what a person muted (静默) below its level until the silence ends; stops what a person closed since, and
+    what was called false (误报) until the level rises above what it was.
     """
 
     name = "silence"
@@ -97,7 +97,9 @@ class Silencing:
         kept, decisions = [], []
         for envelope in envelopes:
             silence = next((s for s in active if _silences(s, envelope.alert)), None)
-            if silence:
+            if _closed_since(envelope):
+                decisions.append(decide(self.name, Why.CLOSED, envelope, envelope.thread))
+            elif silence:
                 detail = f"{silence.id} by {silence.created_by}"
                 decisions.append(decide(self.name, Why.SILENCED, envelope, detail))
             elif _called_false(envelope):
@@ -112,6 +114,11 @@ def _silences(silence: Silence, alert: Alert) -> bool:
     # The topic that names the alert: side topics such as rumours come with every crisis.
     topic = not silence.topic or silence.topic == alert.lead_topic
     return brand and topic and alert.level < silence.below
+
+
+def _closed_since(envelope: Envelope) -> bool:
+    closed = envelope.incident.closed_at if envelope.incident else None
+    return closed is not None and envelope.alert.at <= closed
 
 
 def _called_false(envelope: Envelope) -> bool:

@@ -39,12 +39,13 @@ class Correction:
 
     def after(self, earlier: Correction | None) -> Correction:
         """Both together: what this one leaves open stays as it was said before about the same text, as far as it
-        does not contradict: a neutral or positive post accuses nobody."""
+        does not contradict: a neutral post accuses nobody, nor one that is positive after all."""
         if earlier is None or earlier.text != self.text:
             return self
         names = ("sentiment", "topics", "stance", "ad", "negative_about")
         kept = {name: getattr(earlier, name) for name in names if getattr(self, name) is None}
-        if self.sentiment in (Sentiment.NEUTRAL, Sentiment.POSITIVE):
+        turned = self.sentiment is Sentiment.POSITIVE and earlier.sentiment is Sentiment.NEGATIVE
+        if self.sentiment is Sentiment.NEUTRAL or turned:
             kept.pop("negative_about", None)
         if self.negative_about and kept.get("sentiment") is Sentiment.NEUTRAL:
             del kept["sentiment"]

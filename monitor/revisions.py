@@ -170,8 +170,8 @@ def _highest_told(alert: Alert, since: datetime) -> tuple[float, datetime]:
     told_at = alert.at
     if "highest_at" in alert.numbers:
         told_at = datetime.fromtimestamp(alert.numbers["highest_at"], tz=UTC)
-    if told_at <= since:
-        return 0.0, since
+    if told_at <= since:  # what was told since then stays: it was less
+        return (alert.numbers.get("negatives", 0.0), alert.at) if alert.at > since else (0.0, since)
     return alert.numbers.get("highest", alert.numbers.get("negatives", 0.0)), told_at
 
 

@@ -14,8 +14,6 @@ from domain.source_run import SourceRun
 from store.ledger import SourceRuns
 
 _SILENT_RUNS = 6
-_USUAL_RUNS = 2
-"""Earlier crawls that an hour of the day needs: one alone may be the first, which brings everything."""
 _SILENT_FOR = timedelta(hours=3)
 _DUE_POSTS = 30
 _HISTORY = 300
@@ -64,8 +62,8 @@ def flatline(history: Sequence[SourceRun]) -> tuple[datetime, float] | None:
     """Since when a source is silent against its own usual, and how many posts were due; None when it is not.
 
     ``history``: newest first. Silent: at least six crawls over three hours without a new post, in which the
-    median crawls of the same hours of earlier days, workdays and weekends apart, would have brought 30. A source
-    may sleep at night; where no earlier day tells, nothing is due.
+    median crawls of the same hours of earlier days would have brought 30: of workdays or of weekends, where there
+    were any. A source may sleep at night; on its first day nothing is due.
     """
     silent = list(takewhile(lambda run: not run.new, history))
     earlier = history[len(silent) :]
@@ -73,11 +71,14 @@ def flatline(history: Sequence[SourceRun]) -> tuple[datetime, float] | None:
         return None
     since = earlier[0].ended_at
     usual = defaultdict(list)
-    for run in earlier:
+    for run in earlier[:-1]:  # the first one brings everything that was there
         if run.started_at.astimezone(SHANGHAI).date() < since.astimezone(SHANGHAI).date():
             usual[_hour(run)].append(run.new)
-    brought = {hour: statistics.median_low(new) for hour, new in usual.items() if len(new) >= _USUAL_RUNS}
-    due = sum(brought.get(_hour(run), 0) for run in silent)
+    brought = {hour: statistics.median_low(new) for hour, new in usual.items()}
+    due = 0
+    for run in silent:
+        weekend, hour = _hour(run)
+        due += brought.get((weekend, hour), brought.get((not weekend, hour), 0))
     return (since, due) if due >= _DUE_POSTS else None
 
 

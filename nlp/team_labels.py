@@ -104,7 +104,8 @@ class Label:
         if earlier is None:
             return self
         kept = {n: getattr(earlier, n) for n in ("entities", *JUDGED) if getattr(self, n) is None}
-        if self.sentiment in ("neutral", "positive"):
+        turned = self.sentiment == "positive" and earlier.sentiment == "negative"
+        if self.sentiment == "neutral" or turned:
             kept.pop("negative_about", None)
         if self.negative_about and kept.get("sentiment") == "neutral":
             del kept["sentiment"]

@@ -26,7 +26,8 @@ READ = 3_000
 """Characters of a post that are looked at."""
 _HAS_LETTER = re.compile(r"[^\W\d_]")
 _QUANTITY = re.compile(
-    r"[第几]?[零一二两三四五六七八九十百千万亿几半多]+[个次名位人元块钱笔天周年月日号点时分秒钟期页遍张条家种层成岁]*"
+    r"[第几]?[一二两三四五六七八九十百千万亿几半][零一二两三四五六七八九十百千万亿几半多]*"
+    r"[个次名位人元块笔天周年月日号点时分秒钟期页遍张条家种层成岁]*"
 )
 """三百名, 十分钟, 第六: jieba takes them for words, and rare ones."""
 _MARKUP = re.compile(

@@ -381,6 +381,19 @@ def test_what_ended_within_its_silence_is_told_to_nobody(world: World) -> None:
     assert (world.inboxes.got, world.ledger.alerts.pending()) == ([], [])
 
 
+def test_what_a_person_closed_within_its_silence_is_told_to_nobody(world: World) -> None:
+    muted(world, hours=4)
+    world.tell(sample.alert())
+    [incident] = world.ledger.incidents.find()
+    closed = AT + timedelta(hours=1)
+    ended = replace(incident, status=IncidentStatus.CLOSED, closed_at=closed, version=incident.version + 1)
+    event = TimelineEvent(incident=incident.id, at=closed, actor="王芳", kind="closed")
+    assert world.ledger.incidents.change(ended, event)
+    outcome = world.run(AT + timedelta(hours=4))
+    assert Why.CLOSED in [d.why for d in outcome.decisions]
+    assert (world.inboxes.got, world.ledger.alerts.pending()) == ([], [])
+
+
 def test_a_rise_to_red_breaks_the_silence(world: World) -> None:
     muted(world, hours=12)
     world.tell(sample.alert())

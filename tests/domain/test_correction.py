@@ -107,6 +107,11 @@ def test_a_later_word_ends_an_earlier_one_that_it_contradicts() -> None:
     accused = said(negative_about=("云桥金融",))
     calm = replace(said(sentiment=Sentiment.NEUTRAL), at=NOW + timedelta(days=1))
     assert calm.after(accused).negative_about is None
-    assert replace(calm, sentiment=Sentiment.POSITIVE).after(accused).negative_about is None
+    glad = replace(calm, sentiment=Sentiment.POSITIVE)
+    assert glad.after(replace(accused, sentiment=Sentiment.NEGATIVE)).negative_about is None
+    both = glad.after(accused), replace(accused, at=glad.at).after(replace(glad, at=NOW))
+    assert {(each.sentiment, each.negative_about) for each in both} == {
+        (Sentiment.POSITIVE, ("云桥金融",))
+    }, "of a rival, perhaps"
     again = accused.after(calm)
     assert again.negative_about == ("云桥金融",) and again.sentiment is None

@@ -82,10 +82,28 @@ def test_where_no_earlier_day_tells_nothing_is_due() -> None:
 
 def test_one_large_first_crawl_is_not_the_usual() -> None:
     start = MONDAY + timedelta(hours=10)
+    dead = start + timedelta(hours=22)
     runs = crawled(
-        start + timedelta(hours=30), lambda at: 80 if at == start else at.hour % 2, since=start, every_min=60
+        start + timedelta(hours=28),
+        lambda at: 80 if at == start else at.hour % 2,
+        since=start,
+        dead_from=dead,
+        every_min=60,
     )
-    quiet = [
-        *crawled(start + timedelta(hours=36), lambda _: 0, since=start + timedelta(hours=30), every_min=60)
-    ]
-    assert flatline([*quiet, *runs]) is None
+    assert runs[0].started_at.hour > start.hour
+    assert flatline(runs) is None
+
+
+@pytest.mark.parametrize(("start", "dead"), [(WEDNESDAY, SATURDAY), (MONDAY, MONDAY + timedelta(days=1))])
+def test_a_young_source_that_dies_is_found_too(start: datetime, dead: datetime) -> None:
+    """On its first weekend by what its workdays brought."""
+    dead += timedelta(hours=9)
+    for every_min, new in ((10, 20), (60, 60)):
+        runs = crawled(
+            dead + timedelta(hours=7),
+            lambda _, new=new: new,
+            since=start,
+            dead_from=dead,
+            every_min=every_min,
+        )
+        assert flatline(runs) is not None

@@ -76,8 +76,8 @@ def test_markup_and_pieces_of_names_decide_nothing(terms: Terms) -> None:
 
 
 def test_quantities_are_neither_keywords_nor_decisive(terms: Terms) -> None:
-    text = "排队十分钟，三百名老百姓提现困难，第六次，亏了四十多万"
-    assert {"提现困难", "老百姓"} <= set(terms.keywords(text))
+    text = "排队十分钟，三百名老百姓提现困难，第六次，亏了四十多万，零钱冻结"
+    assert {"提现困难", "老百姓", "零钱"} <= set(terms.keywords(text))
     judged = _negative(text)
     assert not {"十分钟", "三百名", "第六次", "四十多万"} & {
         *terms.keywords(text),
