@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -67,7 +67,7 @@ class Worker:
         assessor: Callable[[], Assessor],
         influence: Callable[[Post], float],
         corrected: Callable[[Sequence[Judged]], list[Judged]] = list,
-        erased: Callable[[], Container[str]] = frozenset,
+        erased: Callable[[], Collection[str]] = frozenset,
         settled: Callable[[datetime], AbstractContextManager[None]] = lambda _: nullcontext(),
         batch: int = 128,
         lease: timedelta = timedelta(minutes=5),
@@ -154,6 +154,9 @@ class Worker:
         erased = self._erased()
         wanted = [item for item in items if item.post.author.key not in erased]
         worked = self._store(wanted) if wanted else Worked()
+        # Who was erased while the model read: whoever comes first, here or there, deletes it.
+        for key in {item.post.author.key for item in wanted}.intersection(self._erased()):
+            self._posts.forget_author(key)
         self._inbox.acknowledge([item.token for item in items])
         return worked + Worked(dropped=len(items) - len(wanted))
 

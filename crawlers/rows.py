@@ -11,6 +11,7 @@ import gzip
 import io
 import json
 import zlib
+from collections import deque
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -220,44 +221,39 @@ def _delimiter(path: Path, head: bytes) -> str:
 def _assembled(lines: _Lines, delimiter: str) -> Iterator[tuple[int, str | None]]:
     """Rows as text: a line, or several while a quote is open. (number, None): a line that cannot be used.
 
-    csv's own reader would swallow the rest of the file after a quote that is never closed; here that line
-    alone is given up.
+    csv's own reader would swallow the rest of the file after a quote that is never closed, or all up to another
+    row's quote; here that line alone is given up, and those after it are looked at again.
     """
-    open_: list[tuple[int, str]] = []
-    quoted = False
-    for number, line in lines:
-        text = None if line is None else _text(line)
-        if text is None:
-            if open_:
-                yield from _given_up(open_, delimiter)
-                open_, quoted = [], False
-            yield number, None
-            continue
-        open_.append((number, text))
-        quoted = _ends_quoted(text, delimiter, quoted)
-        if not quoted:
-            yield open_[0][0], "".join(part for _, part in open_)
-            open_ = []
-        elif len(open_) >= MAX_ROW_LINES:
-            yield from _given_up(open_, delimiter)
-            open_, quoted = [], False
-    if open_:
-        yield from _given_up(open_, delimiter)
+    fresh = ((number, None if line is None else _text(line)) for number, line in lines)
+    again = deque[tuple[int, str | None]]()
+    stream = iter(lambda: again.popleft() if again else next(fresh, None), None)
+    for number, text in stream:
+        held = [text]
+        quoted = text is not None and _ends_quoted(text, delimiter, False)
+        rest: list[tuple[int, str | None]] = []
+        while quoted and len(held) < MAX_ROW_LINES and (more := next(stream, None)):
+            rest.append(more)
+            held.append(more[1])
+            if more[1] is None:
+                break
+            quoted = _ends_quoted(more[1], delimiter, True)
+        row = None if quoted else _joined(held, delimiter)
+        yield number, row
+        if row is None:
+            again.extendleft(reversed(rest))
 
 
-def _given_up(open_: list[tuple[int, str]], delimiter: str) -> Iterator[tuple[int, str | None]]:
-    """The line with the unclosed quote is lost, those after it are rows of their own as far as they close."""
-    yield open_[0][0], None
-    held: list[tuple[int, str]] = []
-    quoted = False
-    for number, text in open_[1:]:
-        held.append((number, text))
-        quoted = _ends_quoted(text, delimiter, quoted)
-        if not quoted:
-            yield held[0][0], "".join(part for _, part in held)
-            held = []
-    for number, _ in held:
-        yield number, None
+def _joined(lines: list[str | None], delimiter: str) -> str | None:
+    """The row that lines make; None where it took the quote of another row to close the first one's."""
+    if None in lines:
+        return None
+    text = "".join(line for line in lines if line is not None)
+    if len(lines) > 1:
+        try:
+            list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True))
+        except csv.Error:
+            return None
+    return text
 
 
 def _ends_quoted(line: str, delimiter: str, quoted: bool) -> bool:

@@ -9,7 +9,6 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any
-from urllib.parse import urlsplit
 
 from crawlers.dates import Stamp, parse_date
 from crawlers.decode import decode
@@ -28,10 +27,14 @@ _DECLARATION = re.compile(r"\A\s*<\?xml[^>]*\?>")
 _ENTITY = re.compile(r"<!ENTITY", re.IGNORECASE)
 
 
-def parse(body: bytes, *, base_url: str, now: datetime, declared: str = "", status: int = 200) -> Listing:
+def parse(
+    body: bytes, *, base_url: str, now: datetime, declared: str = "", status: int = 200, named: str = ""
+) -> Listing:
     """Entries of a feed; a well-formed feed without entries proves emptiness.
 
     Entity declarations, which no feed needs and every XML bomb does, are refused unread.
+    ``named``: what the feed is called where its answer's address may change (a key, a redirect); an entry without
+    a link of its own is known by this and its guid.
     ``Draft.more`` is the page of an entry whose feed carries only a summary and a link of the entry's own.
     """
     if refused := of_status(status):
@@ -56,10 +59,10 @@ def parse(body: bytes, *, base_url: str, now: datetime, declared: str = "", stat
         if walled(text):
             return Listing.blocked("返回的是登录或验证页面")
         return Listing.changed("不是 RSS 或 Atom" if not kind else "订阅源不完整")
-    return _listing(feed.entries[:MAX_ENTRIES], base_url, now)
+    return _listing(feed.entries[:MAX_ENTRIES], base_url, named or base_url, now)
 
 
-def _listing(entries: list[Any], base_url: str, now: datetime) -> Listing:
+def _listing(entries: list[Any], base_url: str, feed: str, now: datetime) -> Listing:
     # An entry listed twice is one; entries that share a link are told apart by what they call themselves.
     named = {(_link(entry, base_url), _own_name(entry)) for entry in entries}
     entries_of = Counter(link for link, _ in named)
@@ -69,7 +72,7 @@ def _listing(entries: list[Any], base_url: str, now: datetime) -> Listing:
         link = _link(entry, base_url)
         # The address names a post across feeds, where it is the post's own.
         own = bool(link) and entries_of[link] == 1
-        native = link if own else _within(base_url, _own_name(entry))
+        native = link if own else _within(feed, _own_name(entry))
         draft = _draft(entry, native, link, now)
         if draft is None:
             rejects.append(Reject(reason="条目没有标题也没有内容", raw=str(dict(entry))[:2000]))
@@ -89,10 +92,9 @@ def _own_name(entry: Any) -> str:
     return str(entry.get("id", "")) or "\n".join(said)
 
 
-def _within(base_url: str, name: str) -> str:
-    """An id that is unique beyond its feed; hashed, since a feed's address may hold the operator's key."""
-    digest = sha256(f"{canonical(base_url)}#{name}".encode("utf-8", "replace")).hexdigest()[:32]
-    return f"{urlsplit(base_url).hostname}#{digest}"
+def _within(feed: str, name: str) -> str:
+    """An id that is unique beyond its feed; hashed, since a feed's name may hold the operator's key."""
+    return sha256(f"{feed}#{name}".encode("utf-8", "replace")).hexdigest()[:32]
 
 
 def _draft(entry: Any, native: str, link: str, now: datetime) -> Draft | None:

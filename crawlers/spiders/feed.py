@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any
-from urllib.parse import urljoin
+from urllib.parse import urljoin, urlsplit
 
 from scrapy.http import Request, Response
 
@@ -46,6 +46,7 @@ class FeedSpider(SourceSpider):
             now=self.now(),
             declared=_charset(response),
             status=response.status,
+            named=f"{self.source.id} {urlsplit(name).path}",
         )
 
     def gather(self, listing: Listing) -> Iterator[Harvest | Request]:

@@ -97,27 +97,30 @@ class SourceSpider(scrapy.Spider):
             url, callback=callback, errback=errback, headers=headers, dont_filter=True, cb_kwargs=kwargs
         )
 
-    def _page(self, name: str, page: int, before: int, total: int | None = None) -> Request:
-        where = {"name": name, "page": page, "before": before, "total": total}
+    def _page(self, name: str, page: int, before: int, owed: int = 0) -> Request:
+        where = {"name": name, "page": page, "before": before, "owed": owed}
         return self.request(self.address(name, page), self.on_list, self.on_failure, **where)
 
     def on_list(
-        self, response: Response, name: str, page: int, before: int, total: int | None = None
+        self, response: Response, name: str, page: int, before: int, owed: int = 0
     ) -> Iterator[Harvest | Request]:
         """Note what a page of a list says, gather its posts, go on to the next page.
 
-        ``before`` and ``total`` are the posts listed on the pages before, and on all pages as those said.
+        ``before``: posts listed on the pages before; ``owed``: how many more than a page they said were to come.
         """
         listing = self.read(response, name)
-        if page > 1 and (listing.outcome is Outcome.EMPTY or (listing.bare and before >= (total or 0))):
+        if page > 1 and (listing.outcome is Outcome.EMPTY or (listing.bare and not owed)):
             return  # the end of the list, as some sites tell it
-        missing = f"第 {page} 页没有帖子，但前面写明共 {total} 条" if page > 1 and listing.bare else ""
+        missing = f"第 {page} 页没有帖子，但前面写明还有 {owed} 条" if page > 1 and listing.bare else ""
         self.outcomes.append((listing.outcome, self._where(name, missing or listing.detail)))
         self.found.update(draft.native_id for draft in listing.drafts)
         yield from self.gather(listing)
-        so_far = before + len(listing.drafts) + len(listing.rejects)
+        listed = len(listing.drafts) + len(listing.rejects)
+        so_far = before + listed
         if listing.more and page < self.source.pages and (listing.total is None or so_far < listing.total):
-            yield self._page(name, page + 1, so_far, listing.total)
+            # Sites count what they hide or show twice: only a whole page less is a page that is missing.
+            owed = (listing.total or 0) - so_far
+            yield self._page(name, page + 1, so_far, owed if owed >= listed else 0)
 
     def on_failure(self, failure: Any) -> None:
         """Note why a page of a list could not be had."""

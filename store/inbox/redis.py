@@ -158,6 +158,8 @@ class RedisInbox:
         """Put every dead letter back among the waiting posts, with no tries; returns how many there were."""
         revived = 0
         while rows := self._ask(lambda: self._client.xrange(self._keys[2], count=500)):
+            if any("body" not in row for _, row in rows):
+                raise StoreError(f"{self._name} 里有一条死信不是我们写的")
             bodies = [row["body"].encode() for _, row in rows]
             self._run(self._put, micros(now), *(part for body in bodies for part in (_digest(body), body)))
             self._ask(lambda rows=rows: self._client.xdel(self._keys[2], *(id_ for id_, _ in rows)))  # type: ignore[misc]

@@ -40,6 +40,20 @@ def test_what_csv_reads_is_what_is_read(tmp_path_factory: pytest.TempPathFactory
     assert found == [row + [""] * (3 - len(row)) for row in expected]
 
 
+@pytest.mark.parametrize(
+    ("rows", "read"),
+    [
+        (['1,"abc,bob', '2,"def",amy', '3,"ghi",joe', "4,x,y"], ["2", "3", "4"]),
+        (['1,"没有关,bob', *(f"{n},好,x" for n in range(2, 60)), '60,"引号好,的",amy'], [str(n) for n in range(2, 61)]),
+        (['1,"没有关', '2,"两', '行",x', "3,好,x"], ["2", "3"]),
+    ],
+)  # fmt: skip
+def test_a_quote_that_is_never_closed_costs_its_own_line(
+    tmp_path: Path, rows: list[str], read: list[str]
+) -> None:
+    assert [row[0] for row in cells(tmp_path / "x.csv", "\n".join(["id,text,author", *rows])) if row] == read
+
+
 def test_lines_that_end_with_cr_alone_are_said_to(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="换行"):
         cells(tmp_path / "x.csv", "id,text\r1,a\r2,b\r")

@@ -151,6 +151,7 @@ def board(n: int, *, count: int) -> bytes:
         (5000, board(0, count=5000), 200, Outcome.SCHEMA_CHANGED),
         (5000, b"", 404, Outcome.SCHEMA_CHANGED),
         (5000, board(0, count=0), 200, Outcome.RESULTS),
+        (83, board(0, count=83), 200, Outcome.RESULTS),  # three hidden, or one shown twice
         (0, board(0, count=0), 200, Outcome.RESULTS),
         (0, b"", 404, Outcome.RESULTS),
     ],
