@@ -77,20 +77,22 @@ class Deliverer:
         self._hold = hold
 
     def deliver(
-        self, now: datetime, *, limit: int = 200, stop: Callable[[], bool] = lambda: False
+        self, *, now: Callable[[], datetime], limit: int = 200, stop: Callable[[], bool] = lambda: False
     ) -> DeliverySummary:
         """Send what is due, at most ``limit`` messages; ends early when a channel is down or ``stop`` says so.
 
-        Raises ``StoreError`` when the ledger refuses.
+        The clock ``now`` is asked before and after each sending: a pass may take longer than a lease. Raises
+        ``StoreError`` when the ledger refuses.
         """
         summary = DeliverySummary()
         for _ in range(limit):
             if stop():
                 break
-            leased = self._outbox.lease(1, now=now, lease=self._lease)
+            at = now()
+            leased = self._outbox.lease(1, now=at, lease=self._lease)
             if not leased:
                 break
-            until = self._hold(leased[0], now)
+            until = self._hold(leased[0], at)
             if until is not None:
                 self._outbox.retry(leased[0].id, not_before=until, error=leased[0].error)
                 continue
@@ -99,13 +101,16 @@ class Deliverer:
                 break
         return summary
 
-    def _one(self, message: Notification, summary: DeliverySummary, *, now: datetime) -> DeliverySummary:
+    def _one(
+        self, message: Notification, summary: DeliverySummary, *, now: Callable[[], datetime]
+    ) -> DeliverySummary:
         try:
             self._channel(message.channel).send(message)
         except DeliveryError as error:
-            return self._not_sent(message, error, summary, now=now)
-        self._outbox.sent(message.id, at=now)
-        self._report(message.channel, ok=True, error="", now=now)
+            return self._not_sent(message, error, summary, now=now())
+        at = now()
+        self._outbox.sent(message.id, at=at)
+        self._report(message.channel, ok=True, error="", now=at)
         return replace(summary, sent=summary.sent + 1)
 
     def _channel(self, name: str) -> Channel:

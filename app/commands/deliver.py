@@ -27,7 +27,7 @@ def command(
     stop = Stop.on_signals()
     said = ""
     while True:
-        summary = app.deliverer.deliver(app.clock.now(), stop=lambda: stop.asked)
+        summary = app.deliverer.deliver(now=app.clock.now, stop=lambda: stop.asked)
         if once:
             for error in summary.errors[: -1 if summary.down else None]:
                 print(error, file=sys.stderr)

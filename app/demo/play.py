@@ -74,7 +74,7 @@ class Play:
         self._crawls.run(spare=1)  # one is kept for the last look
 
     def _deliver(self) -> None:
-        self._app.deliverer.deliver(self._app.clock.now())
+        self._app.deliverer.deliver(now=self._app.clock.now)
 
     def _work(self) -> None:
         with self._working:

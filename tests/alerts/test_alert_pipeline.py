@@ -80,7 +80,7 @@ class World:
 
     def run(self, at: datetime) -> Outcome:
         outcome = self.pipeline.run(self.ledger.alerts.pending(), now=at, wait=False)
-        self.deliverer.deliver(at)
+        self.deliverer.deliver(now=lambda: at)
         return outcome
 
 
@@ -120,7 +120,7 @@ def test_a_replay_doubles_nothing(world: World) -> None:
         outcome = world.pipeline.run([alert], now=LATER, wait=False)
         assert [d.why for d in outcome.decisions][-1] is Why.ALREADY_ENQUEUED
         assert outcome.handled == 0
-        world.deliverer.deliver(LATER)
+        world.deliverer.deliver(now=lambda: LATER)
     assert len(world.inboxes.got) == 1
 
 

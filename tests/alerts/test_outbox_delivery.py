@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -39,6 +39,11 @@ def waiting(ident: str, *, to: str = "pr-duty@example.com", channel: str = "emai
     )  # fmt: skip
 
 
+def at(moment: datetime) -> Callable[[], datetime]:
+    """A clock that stands still."""
+    return lambda: moment
+
+
 def state(ledger: Ledger, ident: str) -> Notification:
     return next(mail for mail in ledger.outbox.find() if mail.id == ident)
 
@@ -51,15 +56,15 @@ def deliverer(ledger: Ledger, channel: object, **changes: object) -> Deliverer:
 def test_what_waits_is_sent_once(ledger: Ledger) -> None:
     ledger.outbox.enqueue([waiting("n1"), waiting("n2")])
     channel = Scripted()
-    assert deliverer(ledger, channel).deliver(sample.AT).sent == 2
-    assert deliverer(ledger, channel).deliver(sample.AT + timedelta(hours=1)).sent == 0
+    assert deliverer(ledger, channel).deliver(now=at(sample.AT)).sent == 2
+    assert deliverer(ledger, channel).deliver(now=at(sample.AT + timedelta(hours=1))).sent == 0
     assert sorted(channel.taken) == ["n1", "n2"]
     assert state(ledger, "n1").sent_at == sample.AT
 
 
 def test_a_permanent_refusal_fails_at_once_and_the_rest_goes_on(ledger: Ledger) -> None:
     ledger.outbox.enqueue([waiting("n1"), waiting("n2")])
-    summary = deliverer(ledger, Scripted(DeliveryError("550 no such user"))).deliver(sample.AT)
+    summary = deliverer(ledger, Scripted(DeliveryError("550 no such user"))).deliver(now=at(sample.AT))
     assert (summary.sent, summary.failed, summary.retried) == (1, 1, 0)
     assert state(ledger, "n1").state == "failed"
     assert "550" in state(ledger, "n1").error
@@ -69,10 +74,10 @@ def test_a_transient_refusal_comes_back_after_its_wait_and_not_before(ledger: Le
     ledger.outbox.enqueue([waiting("n1")])
     channel = Scripted(DeliveryError("451", permanent=False))
     runner = deliverer(ledger, channel)
-    assert runner.deliver(sample.AT).retried == 1
+    assert runner.deliver(now=at(sample.AT)).retried == 1
     assert state(ledger, "n1").not_before == sample.AT + timedelta(seconds=40 * 0.75)
-    assert runner.deliver(sample.AT + timedelta(seconds=29)).sent == 0
-    assert runner.deliver(sample.AT + timedelta(seconds=31)).sent == 1
+    assert runner.deliver(now=at(sample.AT + timedelta(seconds=29))).sent == 0
+    assert runner.deliver(now=at(sample.AT + timedelta(seconds=31))).sent == 1
 
 
 def test_too_many_tries_fail(ledger: Ledger) -> None:
@@ -81,7 +86,7 @@ def test_too_many_tries_fail(ledger: Ledger) -> None:
     runner = deliverer(ledger, channel, max_tries=3)
     now = sample.AT
     for _ in range(3):
-        runner.deliver(now)
+        runner.deliver(now=at(now))
         now += timedelta(hours=2)
     assert state(ledger, "n1").state == "failed"
     assert "3 次" in state(ledger, "n1").error
@@ -101,7 +106,7 @@ def test_waits_double_up_to_the_cap_within_half_and_whole(ledger: Ledger, jitter
 def test_a_channel_that_is_down_ends_the_pass(ledger: Ledger) -> None:
     ledger.outbox.enqueue([waiting("n1"), waiting("n2")])
     channel = Scripted(ChannelDown("连不上", permanent=False))
-    summary = deliverer(ledger, channel).deliver(sample.AT)
+    summary = deliverer(ledger, channel).deliver(now=at(sample.AT))
     assert summary.down == "连不上"
     assert channel.taken == []
     assert state(ledger, "n2").tries == 0
@@ -110,9 +115,62 @@ def test_a_channel_that_is_down_ends_the_pass(ledger: Ledger) -> None:
 def test_asked_to_end_between_two_messages_it_does(ledger: Ledger) -> None:
     ledger.outbox.enqueue([waiting("n1"), waiting("n2")])
     channel = Scripted()
-    summary = deliverer(ledger, channel).deliver(sample.AT, stop=lambda: bool(channel.taken))
+    summary = deliverer(ledger, channel).deliver(now=at(sample.AT), stop=lambda: bool(channel.taken))
     assert summary.sent == 1
     assert state(ledger, "n2").state == "waiting" and state(ledger, "n2").tries == 0
+
+
+class Slow:
+    """Takes a minute for each message; halfway through, ``meanwhile`` is done."""
+
+    def __init__(self, meanwhile: Callable[[str], object]) -> None:
+        self.meanwhile = meanwhile
+        self.clock = sample.AT
+
+    def send(self, notification: Notification) -> None:
+        self.clock += timedelta(seconds=30)
+        self.meanwhile(notification.id)
+        self.clock += timedelta(seconds=30)
+
+
+def test_however_long_a_pass_takes_nobody_else_gets_at_the_message_in_hand(ledger: Ledger) -> None:
+    ids = [f"n{n}" for n in range(6)]
+    ledger.outbox.enqueue([waiting(each) for each in ids])
+    dropped, second = [], Scripted()
+
+    def meanwhile(ident: str) -> None:
+        dropped.append(ledger.outbox.drop(ident, reason="replaced", at=channel.clock))
+        if ident == ids[4]:
+            deliverer(ledger, second).deliver(now=at(channel.clock))
+
+    channel = Slow(meanwhile)
+    assert deliverer(ledger, channel).deliver(now=lambda: channel.clock).sent == 5
+    assert dropped == [False] * 5
+    assert second.taken == ["n5"]
+
+
+def test_each_message_has_the_time_at_which_it_was_taken_or_refused(ledger: Ledger) -> None:
+    ledger.outbox.enqueue([waiting("n1"), waiting("n2")])
+
+    def meanwhile(ident: str) -> None:
+        if ident == "n2":
+            raise DeliveryError("451", permanent=False)
+
+    channel = Slow(meanwhile)
+    deliverer(ledger, channel).deliver(now=lambda: channel.clock)
+    refused = sample.AT + timedelta(seconds=90)
+    assert state(ledger, "n1").sent_at == sample.AT + timedelta(minutes=1)
+    assert state(ledger, "n2").not_before == refused + timedelta(seconds=40 * 0.75)
+    assert ledger.states.load(STATE)["email"]["error_since"] == refused.isoformat()
+
+
+def test_the_night_begins_during_a_pass(ledger: Ledger) -> None:
+    ledger.outbox.enqueue([waiting("n1"), waiting("n2")])
+    night, morning = sample.AT + timedelta(seconds=45), sample.AT + timedelta(hours=8)
+    channel = Slow(lambda _: None)
+    runner = deliverer(ledger, channel, hold=lambda _, now: morning if now >= night else None)
+    assert runner.deliver(now=lambda: channel.clock).sent == 1
+    assert state(ledger, "n2").not_before == morning
 
 
 def test_a_wrong_password_loses_nothing_however_long_it_lasts(ledger: Ledger) -> None:
@@ -121,21 +179,21 @@ def test_a_wrong_password_loses_nothing_however_long_it_lasts(ledger: Ledger) ->
     runner = deliverer(ledger, channel, max_tries=3)
     now = sample.AT
     for _ in range(40):
-        runner.deliver(now)
+        runner.deliver(now=at(now))
         now += timedelta(minutes=6)
     assert state(ledger, "n1").state == "waiting"
-    assert runner.deliver(now).sent == 1
+    assert runner.deliver(now=at(now)).sent == 1
 
 
 def test_the_operator_sees_the_error_and_since_when_until_it_is_over(ledger: Ledger) -> None:
     ledger.outbox.enqueue([waiting("n1")])
     down = ChannelDown("拒绝登录")
     runner = deliverer(ledger, Scripted(down, down))
-    runner.deliver(sample.AT)
-    runner.deliver(sample.AT + timedelta(minutes=10))
+    runner.deliver(now=at(sample.AT))
+    runner.deliver(now=at(sample.AT + timedelta(minutes=10)))
     shown = ledger.states.load(STATE)["email"]
     assert (shown["error"], shown["error_since"]) == ("拒绝登录", sample.AT.isoformat())
-    runner.deliver(sample.AT + timedelta(minutes=20))
+    runner.deliver(now=at(sample.AT + timedelta(minutes=20)))
     shown = ledger.states.load(STATE)["email"]
     assert (shown["error"], shown["error_since"]) == ("", "")
     assert shown["last_sent"] == (sample.AT + timedelta(minutes=20)).isoformat()
@@ -143,7 +201,7 @@ def test_the_operator_sees_the_error_and_since_when_until_it_is_over(ledger: Led
 
 def test_an_unknown_channel_fails_clearly(ledger: Ledger) -> None:
     ledger.outbox.enqueue([waiting("n1", channel="pigeon")])
-    assert deliverer(ledger, Scripted()).deliver(sample.AT).failed == 1
+    assert deliverer(ledger, Scripted()).deliver(now=at(sample.AT)).failed == 1
     assert "pigeon" in state(ledger, "n1").error
 
 
@@ -152,9 +210,9 @@ def test_a_deliverer_killed_after_sending_sends_the_same_bytes_again(ledger: Led
     message = replace(waiting("n1"), body=b"Message-ID: <stable@x>\r\n\r\nhello\r\n", message_id="<stable@x>")
     ledger.outbox.enqueue([message])
     [leased] = ledger.outbox.lease(1, now=sample.AT, lease=timedelta(minutes=3))
-    assert deliverer(ledger, Scripted()).deliver(sample.AT + timedelta(minutes=1)).sent == 0
+    assert deliverer(ledger, Scripted()).deliver(now=at(sample.AT + timedelta(minutes=1))).sent == 0
     channel = Scripted()
-    assert deliverer(ledger, channel).deliver(sample.AT + timedelta(minutes=4)).sent == 1
+    assert deliverer(ledger, channel).deliver(now=at(sample.AT + timedelta(minutes=4))).sent == 1
     assert leased.body == state(ledger, "n1").body
 
 
@@ -167,8 +225,8 @@ def test_over_a_real_server_one_bad_recipient_holds_nobody_up(
     mailbox.drops = 1
     channel = MailChannel(host="127.0.0.1", port=smtp(), sender="yujing@example.com", timeout_s=5)
     runner = deliverer(ledger, channel)
-    first = runner.deliver(sample.AT)
+    first = runner.deliver(now=at(sample.AT))
     assert (first.sent, first.failed, first.retried) == (0, 1, 2)
-    second = runner.deliver(sample.AT + timedelta(minutes=2))
+    second = runner.deliver(now=at(sample.AT + timedelta(minutes=2)))
     assert (second.sent, second.retried) == (1, 1)
     assert [to for to, _ in mailbox.arrived] == ["pr-duty@example.com"]

@@ -113,7 +113,7 @@ def deliver(address: str, path: str) -> int:
     deliverer = Deliverer(open_ledger(address).outbox, {"file": FileChannel(path)})
     ready()
     sent = 0
-    while now := deliverer.deliver(NOW).sent:
+    while now := deliverer.deliver(now=lambda: NOW).sent:
         sent += now
     return sent
 
