@@ -15,13 +15,13 @@ from datetime import datetime, timedelta
 
 from alerts.channels import Channel, ChannelDown
 from domain.errors import DeliveryError
-from store.ledger import Notification, Outbox, States
+from store.ledger import LONGEST_WAIT, Notification, Outbox, States
 
 STATE = "delivery"
 """Kind of the documents in ``ledger.states`` that tell the operator how each channel does."""
 
 MENDING = timedelta(minutes=5)
-"""Longest wait while a setting is wrong: such messages are never given up, and go soon after it is put right."""
+"""Longest wait while a channel is down: what waits goes soon after it is up again."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,8 +63,9 @@ class Deliverer:
     ) -> None:
         """``channels`` by name; ``jitter`` gives numbers in [0, 1); ``lease_s`` must outlast one sending.
 
-        Twelve tries last about six hours. ``hold`` gives the time until which a due message must not be sent
-        after all (``alerts.routes.night_watch``).
+        A message is given up after ``max_tries`` and ``LONGEST_WAIT``, both: an outage uses up the tries, a
+        deliverer that did not run the time, and neither is the message's fault. ``hold`` gives the time
+        until which a due message must not be sent after all (``alerts.routes.night_watch``).
         """
         self._outbox = outbox
         self._channels = channels
@@ -127,13 +128,13 @@ class Deliverer:
         summary = replace(summary, errors=(*summary.errors, line), down=text if down else "")
         self._report(message.channel, ok=False, error=text, now=now)
         misconfigured = down and error.permanent
-        exhausted = message.tries >= self._max_tries
+        exhausted = message.tries >= self._max_tries and now - message.created_at >= LONGEST_WAIT
         if not misconfigured and (error.permanent or exhausted):
             tail = f"（试了 {message.tries} 次）" if exhausted else ""
             self._outbox.failed(message.id, error=text + tail, at=now)
             return replace(summary, failed=summary.failed + 1)
         wait = self.wait(message.tries)
-        if misconfigured:
+        if down:
             wait = min(wait, MENDING)
         self._outbox.retry(message.id, not_before=now + wait, error=text)
         return replace(summary, retried=summary.retried + 1)

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from domain.incident import Incident, IncidentStatus
-from store.ledger import Ledger
-
-LONGEST_WAIT = timedelta(days=2)
-"""No mail waits longer, neither for a morning nor for a mail server."""
+from store.ledger import LONGEST_WAIT, Ledger
 
 
 def take_back(ledger: Ledger, incident: Incident, *, now: datetime) -> None:

@@ -21,6 +21,12 @@ from domain.source_run import SourceRun
 from store.embedded import sqlite_path
 from store.findings import Examined
 
+LONGEST_WAIT = timedelta(days=5)
+"""How long a message is tried again (RFC 5321 §4.5.4.1): longer than a weekend without a mail server.
+
+Only a wrong setting makes messages wait longer.
+"""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Notification:
@@ -180,7 +186,7 @@ class Outbox(Protocol):
         """A transient error: again later."""
 
     def failed(self, id_: str, *, error: str, at: datetime) -> None:
-        """A permanent error, or too many tries."""
+        """A permanent error, or tried too often for too long."""
 
     def drop(self, id_: str, *, reason: str, at: datetime) -> bool:
         """Take back a waiting message that a newer one replaces (state ``dropped``).

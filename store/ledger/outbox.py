@@ -57,7 +57,7 @@ class SqlOutbox:
         self._settle(id_, not_before=not_before, error=error, leased_until=None)
 
     def failed(self, id_: str, *, error: str, at: datetime) -> None:
-        """A permanent error, or too many tries; ``at`` is kept as the end of its life."""
+        """A permanent error, or tried too often for too long; ``at`` is kept as the end of its life."""
         self._settle(id_, state="failed", error=error, leased_until=None, ended_at=at)
 
     def drop(self, id_: str, *, reason: str, at: datetime) -> bool:

@@ -80,16 +80,40 @@ def test_a_transient_refusal_comes_back_after_its_wait_and_not_before(ledger: Le
     assert runner.deliver(now=at(sample.AT + timedelta(seconds=31))).sent == 1
 
 
-def test_too_many_tries_fail(ledger: Ledger) -> None:
+@pytest.mark.parametrize("error", [DeliveryError, ChannelDown])
+def test_what_was_tried_often_and_for_five_days_fails(
+    ledger: Ledger, error: Callable[..., DeliveryError]
+) -> None:
     ledger.outbox.enqueue([waiting("n1")])
-    channel = Scripted(*[DeliveryError("451", permanent=False)] * 9)
-    runner = deliverer(ledger, channel, max_tries=3)
-    now = sample.AT
-    for _ in range(3):
-        runner.deliver(now=at(now))
-        now += timedelta(hours=2)
-    assert state(ledger, "n1").state == "failed"
-    assert "3 次" in state(ledger, "n1").error
+    runner = deliverer(ledger, Scripted(*[error("451", permanent=False)] * 9), max_tries=4)
+    for hours in (0, 2, 4, 6, 119):
+        runner.deliver(now=at(sample.AT + timedelta(hours=hours)))
+        assert state(ledger, "n1").state == "waiting"
+    assert runner.deliver(now=at(sample.AT + timedelta(hours=121))).failed == 1
+    assert "6 次" in state(ledger, "n1").error
+
+
+def test_what_waited_for_a_deliverer_is_not_given_up_at_its_first_try(ledger: Ledger) -> None:
+    ledger.outbox.enqueue([waiting("n1")])
+    runner = deliverer(ledger, Scripted(DeliveryError("451", permanent=False)))
+    assert runner.deliver(now=at(sample.AT + timedelta(days=9))).retried == 1
+
+
+def test_a_server_away_for_a_weekend_and_busy_afterwards_loses_nothing(ledger: Ledger) -> None:
+    ledger.outbox.enqueue([waiting("n1")])
+    away = [ChannelDown("连不上", permanent=False)] * 60
+    runner = deliverer(ledger, Scripted(*away, DeliveryError("451", permanent=False)))
+    for hours in range(61):
+        runner.deliver(now=at(sample.AT + timedelta(hours=hours)))
+    assert runner.deliver(now=at(sample.AT + timedelta(hours=62))).sent == 1
+
+
+def test_after_an_outage_mails_go_within_minutes(ledger: Ledger) -> None:
+    ledger.outbox.enqueue([waiting("n1")])
+    runner = deliverer(ledger, Scripted(*[ChannelDown("连不上", permanent=False)] * 9))
+    for hours in range(9):
+        runner.deliver(now=at(sample.AT + timedelta(hours=hours)))
+    assert runner.deliver(now=at(sample.AT + timedelta(hours=8, minutes=5))).sent == 1
 
 
 @pytest.mark.parametrize("jitter", [0.0, 0.5, 0.999])
