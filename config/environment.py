@@ -18,6 +18,7 @@ from urllib.parse import unquote, urlsplit
 
 from pydantic import SecretStr
 
+from config.mailbox import is_mailbox
 from config.problems import near
 from config.settings import Access, Environment, Smtp
 from domain.errors import ConfigError, UsageError
@@ -56,7 +57,6 @@ VARIABLES = {
 _SECRET = ("_PASSWORD", "_API_KEY", "_SECRET")
 """Endings of the names of secrets."""
 _SECURITY = {"smtp": ("none", 25), "smtp+starttls": ("starttls", 587), "smtps": ("tls", 465)}
-_ADDRESS = re.compile(r"[^\s@<>()\[\],;:\\\"]{1,64}@[^\s@<>()\[\],;:\\\"]{1,255}")
 _MAX_BYTES = 64 * 1024
 
 
@@ -273,7 +273,7 @@ def _without_password(url: str, name: str) -> tuple[str, str]:
 
 def _smtp(variables: Mapping[str, str]) -> Smtp:
     sender = _value(variables, "YUJING_MAIL_FROM") or "yujing@localhost"
-    if not _ADDRESS.fullmatch(sender):
+    if not is_mailbox(sender):
         raise ConfigError("YUJING_MAIL_FROM 不是邮箱地址")
     password = _value(variables, "YUJING_SMTP_PASSWORD")
     url = _value(variables, "YUJING_SMTP_URL")

@@ -9,6 +9,7 @@ import unicodedata
 from collections.abc import Iterator, Mapping
 
 from config.document import Document, Key, Value
+from config.mailbox import is_mailbox
 from config.problems import near
 from config.settings import Rules, Schedules, Source
 from config.validation import entries, items, salvage, words, written
@@ -16,7 +17,6 @@ from config.validation import entries, items, salvage, words, written
 PLACEHOLDERS = ("company", "time", "facts", "actions", "advice", "contact", "next_update")
 """What a holding statement may leave open."""
 
-_EMAIL = re.compile(r"[^\s@<>()\[\],;:\\\"]{1,64}@[^\s@<>()\[\],;:\\\"]{1,255}")
 _VARIABLE = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
 _INVISIBLE = re.compile(r"[\s\u200b-\u200f\u2060\ufeff]")
 
@@ -164,7 +164,7 @@ def _routes(document: Document, known: Mapping[str, set[str]]) -> None:
                 if ids and id_ not in ids:
                     document.report((*at, field, number), f"没有{_WORDS[field]} {id_}", near(id_, ids))
         for number, address in words(route, "to").items():
-            if not _EMAIL.fullmatch(address):
+            if not is_mailbox(address):
                 document.report((*at, "to", number), f"“{address}”不是邮箱地址")
         quiet = route.get("quiet_hours")
         if isinstance(quiet, dict) and quiet.get("start") and quiet.get("start") == quiet.get("end"):

@@ -158,13 +158,13 @@ class Detection(Frozen):
 class LevelThresholds(Frozen):
     """Scores at which a level begins, and what keeps it (monitor/levels.py)."""
 
-    blue: float = 30
-    yellow: float = 50
-    orange: float = 70
-    red: float = 85
-    downgrade_after_hours: float = 6
+    blue: float = Field(default=30, gt=0, le=100)
+    yellow: float = Field(default=50, gt=0, le=100)
+    orange: float = Field(default=70, gt=0, le=100)
+    red: float = Field(default=85, gt=0, le=100)
+    downgrade_after_hours: float = Field(default=6, ge=0)
     """Hours below a level's threshold before it may be lowered."""
-    distinct_authors: int = 5
+    distinct_authors: int = Field(default=5, ge=1)
     """Distinct asserting authors that a hard trigger resting on posts needs."""
 
 

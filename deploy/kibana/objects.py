@@ -222,6 +222,7 @@ def _chart(
             "attributes": attributes,
             "description": panel.note,
             "hidePanelTitles": panel.chart is Chart.METRIC,
+            **({"timeRange": {"from": f"now-{panel.days}d", "to": "now"}} if panel.days else {}),
             "enhancements": {"dynamicActions": {"events": [_drilldown(panel)]}},
         },
     }

@@ -170,6 +170,8 @@ class Panel:
     """What a reader must know, shown under the title's (i)."""
     colours: str = ""
     """Name of the fixed colours of its series in ``words.COLOURS``."""
+    days: int = 0
+    """So many days up to now, whatever the dashboard shows: what is open may be old. 0: the dashboard's."""
 
 
 def panel(
@@ -180,6 +182,7 @@ def panel(
     *layers: Layer,
     note: str = "",
     colours: str = "",
+    days: int = 0,
 ) -> Panel:
     """A panel on few lines; ``size`` is (columns, rows)."""
     width, height = size
@@ -192,6 +195,7 @@ def panel(
         height=height,
         note=note,
         colours=colours,
+        days=days,
     )
 
 

@@ -40,7 +40,9 @@ class Table:
 
 
 def replay(panel: Panel, ask: Ask, *, since: datetime, until: datetime, prefix: str) -> list[Table]:
-    """The tables that the panel draws, one a layer, for [since, until)."""
+    """The tables that the panel draws, one a layer, for [since, until) or for the days of its own."""
+    if panel.days:
+        since = until - timedelta(days=panel.days)
     tables = []
     for layer in panel.layers:
         answer = ask(view_id(prefix, events=layer.events), body(layer, since=since, until=until))

@@ -46,7 +46,9 @@ def _of_revision(alert: Alert, state: str, mask: Mask) -> Event:
                 "source": alert.source,
                 "onset": alert.onset,
                 "first_at": alert.first_at,
-                "detection_s": _seconds(alert.onset, alert.first_at) if alert.revision == 1 else None,
+                "detection_s": _seconds(alert.onset, alert.first_at)
+                if alert.revision == 1 and alert.brand
+                else None,
             },
         },
     )

@@ -303,7 +303,7 @@ def test_a_wrong_setting_is_refused_by_its_name(tmp_path: Path, text: str, key: 
 
 
 def test_the_shipped_settings_pass_their_own_checks() -> None:
-    for name in ("train.yaml", "teacher.yaml"):
+    for name in ("train.yaml", "teacher.yaml", "taught.yaml"):
         train_settings.read(Path(train_settings.__file__).with_name(name))
 
 

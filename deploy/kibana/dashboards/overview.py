@@ -26,12 +26,14 @@ from deploy.kibana.panels import (
     asked,
     one_of,
     panel,
+    present,
 )
 
 _HEARD = Measure(label="大V与媒体负面", where=(IS_NEGATIVE, HEARD), colour=NEGATIVES.colour)
 _NUMBER = (12, 6)
 _OPEN = (
     one_of("event.kind", "alert"),
+    present("brand.id"),
     # Older revisions are "superseded": what is left is what holds now.
     one_of("alert.state", "firing", "acknowledged", "silenced"),
 )
@@ -86,7 +88,8 @@ def dashboard() -> Dashboard:
                     where=_OPEN,
                     events=True,
                 ),
-                note="还没有恢复的预警；不随上方筛选变化",
+                note="近一年里还没有恢复的预警；不随上方的时间和筛选变化",
+                days=365,
             ),
             panel(
                 Chart.LINE,

@@ -14,17 +14,19 @@ from deploy.kibana.panels import (
     asked,
     one_of,
     panel,
+    present,
 )
 from deploy.kibana.words import BEFORE, PLAIN
 
-_ALERT, _BORN = one_of("event.kind", "alert"), one_of("alert.change", "new")
+_ALERT = (one_of("event.kind", "alert"), present("brand.id"))
+"""Of a brand: what tells that a source is blind is none."""
+_BORN = one_of("alert.change", "new")
 _TOLD = one_of("alert.change", "new", "escalated", "update")
 _INCIDENT = one_of("event.kind", "incident")
 _OPEN = one_of("incident.status", "triage", "confirmed", "responding", "stable")
-_FALSE = one_of("incident.status", "false_alarm")
 _DELIVERY = one_of("event.kind", "delivery")
 _DETECTED = Measure(
-    label="中位", operation=Operation.MEDIAN, field="alert.detection_s", where=(_ALERT, _BORN)
+    label="中位", operation=Operation.MEDIAN, field="alert.detection_s", where=(*_ALERT, _BORN)
 )
 _ACKNOWLEDGED = Measure(
     label="中位", operation=Operation.MEDIAN, field="incident.acknowledge_s", colour=PLAIN
@@ -51,8 +53,8 @@ def dashboard() -> Dashboard:
             _number(
                 "alerts",
                 "新预警",
-                Measure(label="新预警", where=(_ALERT, _BORN)),
-                Measure(label="其中橙色以上", where=(_ALERT, _BORN, one_of("level", "orange", "red"))),
+                Measure(label="新预警", where=(*_ALERT, _BORN)),
+                Measure(label="其中橙色以上", where=(*_ALERT, _BORN, one_of("level", "orange", "red"))),
             ),
             _number("detection", "发现用时", _DETECTED),
             _number("acknowledge", "确认用时", _ACKNOWLEDGED, _SLOWEST),
@@ -60,7 +62,7 @@ def dashboard() -> Dashboard:
                 "open",
                 "未关闭事件",
                 Measure(label="未关闭事件", where=(_INCIDENT, _OPEN), colour="#C8372D"),
-                Measure(label="误报", where=(_INCIDENT, _FALSE)),
+                days=365,
             ),
             panel(
                 Chart.BARS,
@@ -71,7 +73,7 @@ def dashboard() -> Dashboard:
                     Terms(field="level", size=5),
                     Time(),
                     of=(Measure(label="预警"),),
-                    where=(_ALERT, _TOLD),
+                    where=(*_ALERT, _TOLD),
                     events=True,
                 ),
                 note="新预警、升级和新高；恢复不计",
@@ -117,5 +119,5 @@ def dashboard() -> Dashboard:
     )
 
 
-def _number(id_: str, title: str, *measures: Measure) -> Panel:
-    return panel(Chart.METRIC, id_, title, (12, 6), asked(of=measures, events=True))
+def _number(id_: str, title: str, *measures: Measure, days: int = 0) -> Panel:
+    return panel(Chart.METRIC, id_, title, (12, 6), asked(of=measures, events=True), days=days)
