@@ -3,13 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Iterator
-from contextlib import closing
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
-import pytest
 from typer.testing import CliRunner
 
 from app.cli import cli
@@ -17,15 +12,6 @@ from app.wire import App
 from domain.post import Post, post_id
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
-
-
-@pytest.fixture
-def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[App]:
-    for name in [name for name in os.environ if name.startswith("YUJING_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("YUJING_HOME", str(tmp_path))
-    with closing(App.from_environment(os.environ)) as opened:
-        yield opened
 
 
 def dead(*arguments: str) -> str:

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Iterator, Sequence
-from contextlib import closing
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -43,21 +40,16 @@ def _judged(native: str, author: str, age: timedelta) -> Judged:
     )
 
 
-@pytest.fixture
-def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[App]:
-    for name in [name for name in os.environ if name.startswith("YUJING_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("YUJING_HOME", str(tmp_path))
-    with closing(App.from_environment(os.environ)) as opened:
-        opened.posts.put(
-            [
-                _judged("1", "somebody", timedelta(days=1)),
-                _judged("2", "somebody", timedelta(days=90)),
-                _judged("3", "another", timedelta(days=1)),
-                _judged("4", "", timedelta(days=1)),
-            ]
-        )
-        yield opened
+@pytest.fixture(autouse=True)
+def stored(app: App) -> None:
+    app.posts.put(
+        [
+            _judged("1", "somebody", timedelta(days=1)),
+            _judged("2", "somebody", timedelta(days=90)),
+            _judged("3", "another", timedelta(days=1)),
+            _judged("4", "", timedelta(days=1)),
+        ]
+    )
 
 
 class Judge:

@@ -2,14 +2,8 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
-
-import pytest
 
 from app.commands.status import collect
 from app.service import forget_old
@@ -23,15 +17,6 @@ from tests.alerts import sample
 
 NOW = datetime.now(UTC)
 OLD = NOW - timedelta(days=200)
-
-
-@pytest.fixture
-def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[App]:
-    for name in [name for name in os.environ if name.startswith("YUJING_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("YUJING_HOME", str(tmp_path))
-    with closing(App.from_environment(os.environ)) as opened:
-        yield opened
 
 
 def _open(app: App, topic: str, at: datetime, *alerts: str) -> Incident:
