@@ -228,19 +228,17 @@ def _assembled(lines: _Lines, delimiter: str) -> Iterator[tuple[int, str | None]
     again = deque[tuple[int, str | None]]()
     stream = iter(lambda: again.popleft() if again else next(fresh, None), None)
     for number, text in stream:
-        held = [text]
+        held = [(number, text)]
         quoted = text is not None and _ends_quoted(text, delimiter, False)
-        rest: list[tuple[int, str | None]] = []
         while quoted and len(held) < MAX_ROW_LINES and (more := next(stream, None)):
-            rest.append(more)
-            held.append(more[1])
+            held.append(more)
             if more[1] is None:
                 break
             quoted = _ends_quoted(more[1], delimiter, True)
-        row = None if quoted else _joined(held, delimiter)
+        row = None if quoted else _joined([line for _, line in held], delimiter)
         yield number, row
         if row is None:
-            again.extendleft(reversed(rest))
+            again.extendleft(reversed(held[1:]))
 
 
 def _joined(lines: list[str | None], delimiter: str) -> str | None:

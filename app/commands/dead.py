@@ -30,12 +30,9 @@ def command(
     letters = app.inbox.dead(limit=limit)
     if as_json:
         for letter in letters:
-            row = {"id": letter.post.id, "at": iso(letter.at), "reason": letter.reason}
-            print(
-                json.dumps(
-                    row | {"source": letter.post.source, "text": letter.post.whole}, ensure_ascii=False
-                )
-            )
+            post = letter.post
+            row = {"id": post.id, "at": iso(letter.at), "reason": letter.reason, "source": post.source}
+            print(json.dumps(row | {"text": post.whole}, ensure_ascii=False))
         return
     if not letters:
         print("没有死信")

@@ -6,10 +6,9 @@ from datetime import datetime
 from typing import Any
 
 from crawlers.dates import Stamp, from_epoch, parse_date
-from crawlers.decode import decode
 from crawlers.draft import Draft, Reject
-from crawlers.health import Listing, of_status, walled
-from crawlers.pages.json_body import NotJson, count, load, member, words
+from crawlers.health import Listing
+from crawlers.pages.json_body import answered, count, member, words
 from crawlers.pages.markup import plain
 from crawlers.urls import canonical
 from domain.post import Engagement
@@ -20,14 +19,9 @@ def parse(body: bytes, *, base_url: str, now: datetime, status: int = 200) -> Li
 
     ``pager.item_count`` = 0 proves emptiness. A ``status.code`` other than 0 is the site refusing.
     """
-    if refused := of_status(status):
-        return refused
-    try:
-        page = load(body)
-    except NotJson:
-        if walled(decode(body[:20_000])):
-            return Listing.blocked("返回的是登录或验证页面")
-        return Listing.changed("返回的不是 JSON")
+    page = answered(body, status=status)
+    if isinstance(page, Listing):
+        return page
     result = page.get("result")
     code, message = member(result, "status", "code"), words(member(result, "status", "msg"))
     if code not in (None, 0, "0"):

@@ -7,6 +7,7 @@ import re
 from typing import Any
 
 from crawlers.decode import decode
+from crawlers.health import Listing, of_status, walled
 
 MAX_COUNT = 10**12
 """More than mankind: such a number is nonsense, or an attempt to overflow."""
@@ -28,6 +29,18 @@ def load(body: bytes) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise NotJson(f"a {type(value).__name__}, not an object")
     return value
+
+
+def answered(body: bytes, *, status: int) -> dict[str, Any] | Listing:
+    """The object of an answer, or what came in its place: a refusal, a login or captcha page, no JSON."""
+    if refused := of_status(status):
+        return refused
+    try:
+        return load(body)
+    except NotJson:
+        if walled(decode(body[:20_000])):
+            return Listing.blocked("返回的是登录或验证页面")
+        return Listing.changed("返回的不是 JSON")
 
 
 def member(value: object, *path: str) -> Any:

@@ -8,10 +8,9 @@ from datetime import datetime
 from typing import Any
 
 from crawlers.dates import parse_date
-from crawlers.decode import decode
 from crawlers.draft import Draft, Reject
-from crawlers.health import Listing, of_status, walled
-from crawlers.pages.json_body import NotJson, count, load, member, words
+from crawlers.health import Listing
+from crawlers.pages.json_body import answered, count, member, words
 from crawlers.pages.markup import plain
 from domain.post import Engagement, Tier
 from domain.source_run import Outcome
@@ -35,9 +34,9 @@ def parse(body: bytes, *, base_url: str, now: datetime, status: int = 200) -> Li
     emptiness; with another message it is a refusal. Cards that hold no post and no such proof mean that the
     format changed.
     """
-    if refused := of_status(status) or _refused(body):
-        return refused
-    page = load(body)
+    page = _page(body, status)
+    if isinstance(page, Listing):
+        return page
     cards = member(page, "data", "cards")
     total = member(page, "data", "cardlistInfo", "total")
     nothing = page.get("ok") == 0 and _means_empty(words(page.get("msg")))
@@ -53,37 +52,31 @@ def parse(body: bytes, *, base_url: str, now: datetime, status: int = 200) -> Li
 
 def parse_long(body: bytes, *, status: int = 200) -> str:
     """The whole text of a post that the list cut short; empty when it cannot be had."""
-    if of_status(status):
-        return ""
-    try:
-        page = load(body)
-    except NotJson:
+    page = answered(body, status=status)
+    if isinstance(page, Listing):
         return ""
     return plain(words(member(page, "data", "longTextContent"))).strip()
 
 
 def why_no_long(body: bytes, *, status: int = 200) -> tuple[Outcome, str]:
     """(outcome, why) of an answer in which ``parse_long`` finds nothing."""
-    refused = of_status(status) or _refused(body)
-    if refused:
-        return refused.outcome, refused.detail
+    page = _page(body, status)
+    if isinstance(page, Listing):
+        return page.outcome, page.detail
     return Outcome.SCHEMA_CHANGED, "缺少 data.longTextContent"
 
 
-def _refused(body: bytes) -> Listing | None:
-    """Whether an answer is a login wall, a captcha, a refusal or no JSON at all."""
-    try:
-        page = load(body)
-    except NotJson:
-        if walled(decode(body[:20_000])):
-            return Listing.blocked("返回的是登录或验证页面")
-        return Listing.changed("返回的不是 JSON")
+def _page(body: bytes, status: int) -> dict[str, Any] | Listing:
+    """What Weibo answered, or how it refused."""
+    page = answered(body, status=status)
+    if isinstance(page, Listing):
+        return page
     address, said = words(page.get("url")), words(page.get("msg")).strip()
     if page.get("ok") == -100 or "login" in address or "passport" in address:
         return Listing.blocked("需要登录（ok=-100）")
     if page.get("ok") == 0 and said and not _means_empty(said):
         return Listing.blocked(f"接口拒绝（{said[:40]}）")
-    return None
+    return page
 
 
 def _posts(cards: list[Any], base_url: str, now: datetime) -> tuple[list[Draft], list[Reject]]:
