@@ -154,6 +154,8 @@ def run(call: Callable[[], Any]) -> int:
             return _say(error.format_message(), int(error.exit_code))
         if type(error).__name__ == "Abort":
             return _say("已取消", 1)
+        if isinstance(error.__cause__ or error.__context__, KeyboardInterrupt):
+            return _say("已中断", 130)  # onnxruntime turns one that meets its loading into an ImportError
         raise
     return code if isinstance(code, int) else 0
 

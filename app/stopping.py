@@ -12,6 +12,10 @@ SUPERVISED = "YUJING_SUPERVISED"
 """Environment variable set for children of ``yujing up``: end when the parent is gone."""
 
 
+class Interrupted(Exception):
+    """What was going on ends early because somebody asked for it; no failure."""
+
+
 class Stop:
     """Set by SIGTERM or SIGINT, or by the death of a supervising parent."""
 
@@ -33,6 +37,15 @@ class Stop:
     def set(self) -> None:
         """Ask to end."""
         self._event.set()
+
+    def check(self) -> None:
+        """Raises ``Interrupted`` when asked to end.
+
+        For places where a piece of work may end. A handler that raises would do so anywhere: native code takes
+        the exception for a failure of its own, a weakref's callback loses it.
+        """
+        if self.asked:
+            raise Interrupted
 
     @property
     def asked(self) -> bool:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 from pathlib import Path
-from types import FrameType
 from typing import Annotated
 
 import typer
@@ -41,19 +39,20 @@ def command(
     from app.demo.narrator import Narrator
     from app.demo.run import Demo, Script
     from app.sandbox.rows import read_rows
+    from app.stopping import Interrupted, Stop
 
-    signal.signal(signal.SIGTERM, _interrupt)
     script = Script(
         crisis=read_rows(crisis) if crisis else None,
         calm=read_rows(calm) if calm else None,
         campaign=no_crisis,
         engines=engines,
     )
+    stop = Stop.on_signals()
     with Folder(dir) as folder:
         try:
             with Narrator() as narrator:
-                result = Demo(folder.path, script, narrator).run()
-        except KeyboardInterrupt:
+                result = Demo(folder.path, script, narrator, stop).run()
+        except Interrupted:
             print(f"yujing: 已中断；做到一半的结果在 {folder.path}", file=sys.stderr)
             raise typer.Exit(130) from None
     missing = result.missing(crisis=not no_crisis)
@@ -62,8 +61,3 @@ def command(
         print(result.line(), flush=True)
     if missing:
         raise YujingError("；".join(missing))
-
-
-def _interrupt(_number: int, _frame: FrameType | None) -> None:
-    """A polite end is an interruption too: children are ended, the folder stays."""
-    raise KeyboardInterrupt

@@ -7,16 +7,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from app.service import CrawlFailed, crawl_jobs
+from app.stopping import Stop
 from app.wire import App
 from monitor.scheduler import Stopped, stop_processes
+
+_GLANCE_S = 0.2
+"""Real seconds between two looks at whether a crawl has ended."""
 
 
 class Crawls:
     """All sources of a run have one rhythm, so one job crawls them all in one process."""
 
-    def __init__(self, app: App, most: int) -> None:
+    def __init__(self, app: App, most: int, stop: Stop) -> None:
         (self.job,) = crawl_jobs(app, quiet=True)
-        self._app, self._most = app, most
+        self._app, self._most, self._stop = app, most, stop
         self.count = 0
         """Processes started so far."""
         self._lock = threading.Lock()
@@ -36,11 +40,12 @@ class Crawls:
             return self._running
 
     def run(self, *, spare: int = 0) -> None:
-        """Crawl once, to the end, unless ``begin`` would not."""
+        """Crawl once, to the end or until asked to stop, unless ``begin`` would not."""
         crawl = self.begin(spare=spare)
-        if crawl:
-            with self.ending():
-                crawl.join()
+        while crawl and crawl.is_alive():
+            crawl.join(_GLANCE_S)
+            if self._stop.asked:
+                self._end(crawl)
 
     @contextmanager
     def ending(self) -> Iterator[None]:
@@ -48,10 +53,15 @@ class Crawls:
         try:
             yield
         except BaseException:
-            stop_processes()
             if self._running:
-                self._running.join()
+                self._end(self._running)
             raise
+
+    def _end(self, crawl: threading.Thread) -> None:
+        # Asked again and again: its process may not have been started yet.
+        while crawl.is_alive():
+            stop_processes()
+            crawl.join(_GLANCE_S)
 
     def _crawl(self) -> None:
         with suppress(CrawlFailed, Stopped):

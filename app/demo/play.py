@@ -14,6 +14,7 @@ from app.demo.crawls import Crawls
 from app.demo.narrator import Narrator
 from app.sandbox.mailbox import Mailbox
 from app.service import mirror_jobs, notify_job, tick_job
+from app.stopping import Stop
 from app.wire import App
 from domain.alert import Alert, Change, Level
 from domain.local_time import SHANGHAI
@@ -29,15 +30,20 @@ _CHANGES = {Change.NEW: "预警", Change.UPDATE: "更新", Change.ESCALATED: "�
 class Play:
     """Runs the service until scenario time is the present, then looks once more."""
 
-    def __init__(self, app: App, cast: Cast, crawls: Crawls, mailbox: Mailbox, narrator: Narrator) -> None:
+    def __init__(
+        self, app: App, cast: Cast, crawls: Crawls, mailbox: Mailbox, narrator: Narrator, stop: Stop
+    ) -> None:
         self._app, self._cast, self._crawls = app, cast, crawls
-        self._mailbox, self._narrator = mailbox, narrator
+        self._mailbox, self._narrator, self._stop = mailbox, narrator, stop
         self._told: set[str] = set()
         self._posts = app.posts.size()
         self._working = threading.Lock()
 
     def run(self) -> None:
-        """Play to the present. Raises ``YujingError`` when the last look fails."""
+        """Play to the present.
+
+        Raises ``YujingError`` when the last look fails, ``Interrupted`` when asked to stop.
+        """
         narrator, clock = self._narrator, self._app.clock
         narrator.stage(f"上演：时间加快到 {clock.rate:.0f} 倍，抓取、研判、检测、投递照常运转")
         # Jobs that are late in compressed time are put off; that is what they are told to do, and no news.
@@ -47,7 +53,8 @@ class Play:
         scheduler.start()
         try:
             while (wall() - clock.now()).total_seconds() > NEAR_S:
-                time.sleep(BREATH_S)
+                self._stop.wait(BREATH_S)
+                self._stop.check()
                 self._tell()
                 now = clock.now()
                 done, total = (now - start).total_seconds(), (wall() - start).total_seconds()
@@ -78,13 +85,14 @@ class Play:
 
     def _work(self) -> None:
         with self._working:
-            self._app.worker.drain(now=self._app.clock.now)
+            self._app.worker.drain(now=self._app.clock.now, stop=lambda: self._stop.asked)
 
     def _last_look(self) -> None:
         """What was published in the last minutes, and what was waiting to be said about it."""
         app = self._app
         self._crawls.run()
         self._work()
+        self._stop.check()
         now = app.clock.now()
         app.watch.tick(now)
         app.handle_alerts(now, wait=False)

@@ -21,6 +21,7 @@ from app.demo.result import Result, collect
 from app.sandbox.mailbox import Mailbox
 from app.sandbox.rows import Rows
 from app.sandbox.web import Web
+from app.stopping import Stop
 from app.wire import App
 from domain.errors import UsageError, YujingError
 from domain.local_time import spoken
@@ -61,12 +62,15 @@ class _Hand:
 class Demo:
     """Plays a script in a folder; everything it makes lies there."""
 
-    def __init__(self, folder: Path, script: Script, narrator: Narrator) -> None:
-        self._folder, self._script, self._narrator = folder, script, narrator
+    def __init__(self, folder: Path, script: Script, narrator: Narrator, stop: Stop) -> None:
+        self._folder, self._script, self._narrator, self._stop = folder, script, narrator, stop
         self._began = time.monotonic()
 
     def run(self) -> Result:
-        """Play to the end. Raises ``YujingError`` when a part cannot do its work; children are ended."""
+        """Play to the end; children are ended, come what may.
+
+        Raises ``YujingError`` when a part cannot do its work, ``Interrupted`` soon after it was asked to stop.
+        """
         narrator = self._narrator
         with ExitStack() as stack:
             cast_, script = self._cast(), self._script
@@ -83,7 +87,7 @@ class Demo:
                 must_be_empty(app)
             narrator.say(f"虚构的站点：{'  '.join(f'{kind} {url}' for kind, url in web.urls.items())}")
             narrator.say(f"本机邮箱：{mailbox.url}")
-            crawls = Crawls(app, configuration.MOST_CRAWLS)
+            crawls = Crawls(app, configuration.MOST_CRAWLS, self._stop)
             self._background(app, crawls)
             pace = self._rehearsal(app, crawls)
             seconds = play_seconds(
@@ -94,7 +98,7 @@ class Demo:
                 app.clock.at(real), wall_start=real, seconds=seconds
             )
             os.environ[VARIABLE] = str(app.clock)
-            Play(app, cast_, crawls, mailbox, narrator).run()
+            Play(app, cast_, crawls, mailbox, narrator, self._stop).run()
             return collect(
                 app,
                 brand=cast_.lead,
@@ -137,14 +141,16 @@ class Demo:
             # What takes long to load is loaded while the crawl runs: later it would cost hours of the scenario.
             model = app.analyzer.model
             for heavy in _HEAVY:
+                self._stop.check()
                 importlib.import_module(heavy)
             crawling = True
             while crawling:
                 crawling = crawl.is_alive()
-                judged += app.worker.drain(now=app.clock.now).done
+                self._stop.check()
+                judged += self._drain(app)
                 waiting = app.inbox.depth(now=app.clock.now()).waiting
                 narrator.advance("研判", judged, max(judged + waiting, 1), f"{judged} 条")
-                time.sleep(0.1)
+                self._stop.wait(0.1)
         narrator.done()
         for words in crawls.complaints():
             narrator.warn(words)
@@ -155,14 +161,20 @@ class Demo:
         if not app.posts.size():
             raise YujingError("背景里没有一条帖子入库，演练无法继续")
         app.watch.rebuild(app.clock.now())
+        self._stop.check()
 
     def _rehearsal(self, app: App, crawls: Crawls) -> float:
         """Crawl once more, and return how many real seconds a crawl takes that finds nearly nothing new."""
         began = time.monotonic()
         crawls.run()
         seconds = time.monotonic() - began
-        app.worker.drain(now=app.clock.now)
+        self._drain(app)
+        self._stop.check()
         return seconds
+
+    def _drain(self, app: App) -> int:
+        """Judge what waits; returns how many posts left the inbox."""
+        return app.worker.drain(now=app.clock.now, stop=lambda: self._stop.asked).done
 
 
 def play_seconds(length: timedelta, *, pace: float, spent: float) -> float:

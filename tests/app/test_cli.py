@@ -58,6 +58,23 @@ def test_expected_failures_become_one_line(capsys: pytest.CaptureFixture[str]) -
         run(lambda: 1 // 0)
 
 
+def test_an_interruption_is_one_line_also_where_a_library_made_a_failure_of_it(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    def loading() -> None:
+        try:
+            interrupted()
+        except KeyboardInterrupt as error:
+            raise ImportError("initialization failed") from error
+
+    for call in (interrupted, loading):
+        assert run(call) == 130
+        assert capsys.readouterr().err == "yujing: 已中断\n"
+
+
 @pytest.mark.parametrize("arguments", ["--help", "check", "plan list --json", "analyze ROWS"])
 @pytest.mark.parametrize(
     ("output", "code", "said"),

@@ -69,10 +69,10 @@ def test_crisis_is_found_told_and_answered(tmp_path: Path) -> None:
     incident = result["incidents"][0]
     assert (incident["topic"], incident["plan"]) == ("withdrawal_difficulty", "withdrawal_difficulty")
     assert incident["tasks"] > 5
-    mail = message_from_bytes(Path(result["emails"][0]).read_bytes(), policy=policy.default)
-    assert "云桥金融" in mail["Subject"]
-    assert "pr@example.test" in mail["To"]
-    assert any(part.get_content_type() == "image/png" for part in mail.walk())
+    mails = [message_from_bytes(Path(path).read_bytes(), policy=policy.default) for path in result["emails"]]
+    assert {mail["To"] for mail in mails} >= {"pr@example.test"}
+    assert "云桥金融" in mails[0]["Subject"]
+    assert any(part.get_content_type() == "image/png" for part in mails[0].walk())
     assert "data:image/png" in Path(result["emails"][0]).with_suffix(".html").read_text(encoding="utf-8")
     assert "\x1b" not in out
     assert left_over(tmp_path / "run") == []

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from app.printing import note
-from app.stopping import Stop
+from app.stopping import Interrupted, Stop
 from app.supervise import Part, Supervisor
 
 
@@ -75,6 +75,14 @@ def test_a_log_that_cannot_be_written_stops_nothing() -> None:
             raise OSError(errno.ENOSPC, "No space left on device")
 
     note("work 已启动", Full())
+
+
+def test_work_that_is_asked_to_end_ends_where_it_checks() -> None:
+    stop = Stop(parent=None)
+    stop.check()
+    stop.set()
+    with pytest.raises(Interrupted):
+        stop.check()
 
 
 def test_an_orphan_ends_by_itself(tmp_path: Path) -> None:
