@@ -114,8 +114,8 @@ class App:
         return Segmenter([*names, *(word for topic in self.settings.topics for word in topic.words)])
 
     def cut(self, text: str) -> list[str]:
-        """The words of a text; a store that cuts none waits for no configuration."""
-        return self.segmenter.tokens(text)
+        """The words of a text for its index; a store that cuts none waits for no configuration."""
+        return self.segmenter.parted(text)
 
     @cached_property
     def posts(self) -> Posts:

@@ -100,13 +100,16 @@ class Terms:
             return False
         return word.isalpha() or bool(_HAS_LETTER.search(word))
 
+    def _says_little(self, word: str) -> bool:
+        """An everyday word, or one that was only guessed: often across the border of two words (点提, 到现)."""
+        return rarity(word, EVERYDAY) < EVERYDAY or not self._segmenter.knows(word)
+
     def decisive(
         self, original: str, judgement: Judgement, wide: Wide, names: Sequence[str] = ()
     ) -> tuple[str, ...]:
         """Literal substrings of the original that spoke most for what was decided, at most five of 2–12 characters.
 
         Of what speaks much more softly than the loudest word, nothing is shown: it would be there by chance.
-
         Empty for a neutral post without topics: nothing was decided against anybody. ``names`` (who it is about)
         and everyday words are left out: they say nothing to a reader, whatever weight they had.
         """
@@ -123,7 +126,7 @@ class Terms:
             worth = float(carried[place : place + len(word)].sum())
             if word in self._risk:
                 worth = max(worth, 0.0) * 1.5 + 1e-3
-            elif rarity(word, EVERYDAY) < EVERYDAY or any(word in name for name in plain):
+            elif self._says_little(word) or any(word in name for name in plain):
                 continue
             if len(word) <= 12 and worth > 0 and self._telling(word):
                 scored[word] = max(worth, scored.get(word, 0.0))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -78,9 +79,10 @@ def find(connection: sqlite3.Connection, query: Query, segment: Segment) -> tupl
     return total, *(_by_rank(connection, query, sql) if by_rank else _by_key(connection, query, sql))
 
 
-def match(wanted: list[list[str]]) -> str:
-    """The FTS5 expression of phrases that must all occur; every word is quoted, so that none is an operator."""
-    return " ".join('"' + " ".join(phrase).replace('"', '""') + '"' for phrase in wanted)
+def match(wanted: Sequence[tuple[str, ...]]) -> str:
+    """The FTS5 expression of ``words.phrases``; every phrase is quoted, so that no word is an operator."""
+    quoted = (['"' + phrase.replace('"', '""') + '"' for phrase in either] for either in wanted)
+    return " AND ".join(f"({' OR '.join(either)})" for either in quoted)
 
 
 def _is_text_alone(query: Query) -> bool:

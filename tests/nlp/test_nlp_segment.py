@@ -22,6 +22,23 @@ def test_the_trades_words_and_the_brands_stay_whole(segmenter: Segmenter) -> Non
     ]
 
 
+def test_an_index_gets_compounds_in_pieces_and_guesses_in_characters(segmenter: Segmenter) -> None:
+    assert segmenter.parted("云桥金融提现困难，李兆民卷款跑路，714高炮，iPhone") == [
+        "云 桥 金融",
+        "提现 困难",
+        "李 兆 民",
+        "卷款 跑路",
+        "714 高炮",
+        "iphone",
+    ]
+
+
+@settings(max_examples=30)
+@given(text=st.text(max_size=80))
+def test_pieces_are_the_words(segmenter: Segmenter, text: str) -> None:
+    assert [word.replace(" ", "") for word in segmenter.parted(text)] == segmenter.tokens(text)
+
+
 def test_traditional_and_simplified_are_the_same_words(segmenter: Segmenter) -> None:
     assert segmenter.tokens("雲橋金融兌付逾期") == segmenter.tokens("云桥金融兑付逾期")
 

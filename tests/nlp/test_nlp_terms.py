@@ -85,6 +85,12 @@ def test_quantities_are_neither_keywords_nor_decisive(terms: Terms) -> None:
     }
 
 
+def test_a_word_that_was_only_guessed_decides_nothing(terms: Terms, segmenter: Segmenter) -> None:
+    text = "李兆民卷款跑路"
+    assert "李兆民" in segmenter.tokens(text)
+    assert terms.decisive(text, _negative(text), Loud()) == ("卷款跑路",)
+
+
 class Softer(Wide):
     """The first four characters speak, the others as loudly as they are told to."""
 

@@ -61,9 +61,13 @@ def inbox(new_inbox: Callable[[], Inbox]) -> Inbox:
     return new_inbox()
 
 
+def cut(text: str) -> list[str]:
+    return [word.replace("‿", " ") for word in text.split()]
+
+
 @pytest.fixture(params=["sqlite", "elasticsearch"])
 def new_posts(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[], Posts]]:
-    """Opens one more empty posts store; words are cut at blanks."""
+    """Opens one more empty posts store; words are cut at blanks, and compounds at the tie between their pieces."""
     numbers, opened = itertools.count(), []
     if request.param == "elasticsearch":
         server = request.getfixturevalue("elasticsearch_server")
@@ -72,7 +76,7 @@ def new_posts(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callab
         access, stem = Access(), f"sqlite:///{tmp_path}/posts-"
 
     def make() -> Posts:
-        opened.append(open_posts(f"{stem}{next(numbers)}", access, segment=str.split))
+        opened.append(open_posts(f"{stem}{next(numbers)}", access, segment=cut))
         return opened[-1]
 
     yield make

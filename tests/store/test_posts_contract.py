@@ -124,6 +124,29 @@ def test_words_and_phrases(posts: Posts, post, judged, now, text: str, found: li
 
 
 @pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("提现", ["3", "1"]),
+        ("提现‿困难", ["2", "1"]),
+        ('"提现‿困难 立案"', ["2", "1"]),
+        ('"立案 提现‿困难"', []),
+        ("困难 立案", ["3", "1"]),
+    ],
+)
+def test_compounds_are_found_by_their_pieces_and_whole(
+    posts: Posts, post, judged, now, text: str, found: list[str]
+) -> None:
+    posts.put(
+        [
+            judged(post("1", "提现‿困难 立案")),
+            judged(post("2", "提现困难 立案", published_at=now + HOUR)),  # as an earlier release cut it
+            judged(post("3", "困难 提现 立案", published_at=now + 2 * HOUR)),
+        ]
+    )
+    assert ids(posts.search(Query(text=text))) == found
+
+
+@pytest.mark.parametrize(
     "text",
     [
         "a OR b",

@@ -59,7 +59,10 @@ def find(indices: Indices, query: Query, segment: Segment) -> Page:
         raise UsageError(f"查询太长：最多 {PHRASES} 个词或短语，收到 {len(wanted)} 个")
     by_rank = bool(wanted) and query.sort is Sort.RELEVANCE
     name, direction = ("_score", "desc") if by_rank else ORDERS.get(query.sort, NEWEST)
-    text = [{"match_phrase": {"post.tokens": {"query": " ".join(phrase)}}} for phrase in wanted]
+    text = [
+        {"bool": {"should": [{"match_phrase": {"post.tokens": {"query": phrase}}} for phrase in either]}}
+        for either in wanted
+    ]
     options: dict[str, Any] = {"search_type": "dfs_query_then_fetch"} if by_rank else {}
     if query.after:
         options["search_after"] = key_of(
