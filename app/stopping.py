@@ -9,7 +9,7 @@ import time
 from types import FrameType
 
 SUPERVISED = "YUJING_SUPERVISED"
-"""Environment variable set for children of ``yujing up``: end when the parent is gone."""
+"""Environment variable by which ``yujing up`` tells its children its process id: end when the parent is gone."""
 
 
 class Interrupted(Exception):
@@ -26,7 +26,9 @@ class Stop:
     @classmethod
     def on_signals(cls) -> Stop:
         """A stop that listens to this process's signals; call it in the main thread."""
-        stop = cls(parent=os.getppid() if os.environ.get(SUPERVISED) else None)
+        # Not getppid(): a parent that has died before this line would be mistaken for its successor.
+        parent = os.environ.get(SUPERVISED)
+        stop = cls(parent=int(parent) if parent else None)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, stop._heard)
         return stop

@@ -14,6 +14,8 @@ from app.stopping import SUPERVISED, Stop
 HEALTHY_AFTER_S = 60.0
 """A child that ran so long starts again without delay."""
 LONGEST_PAUSE_S = 60.0
+_DOUBLINGS = 6
+"""From then on a pause is the longest one; a power of two of every failure would overflow in the end."""
 GRACE_S = 25.0
 """Seconds between SIGTERM and SIGKILL: longer than one wait for a mail server (``Smtp.timeout_s``)."""
 
@@ -57,20 +59,35 @@ class Supervisor:
         now = self.clock()
         if part.process is None:
             if now >= part.start_at:
-                self._start(part, now)
+                self._try_to_start(part, now)
             return
         code = part.process.poll()
         if code is None:
             return
-        part.failures = 0 if now - part.started >= HEALTHY_AFTER_S else part.failures + 1
-        pause = min(2.0 ** (part.failures - 1), LONGEST_PAUSE_S) if part.failures else 0.0
-        part.process, part.start_at = None, now + pause
-        self.say(f"{part.name} 已退出（代码 {code}），{pause:.0f} 秒后重启")
+        part.process = None
+        if now - part.started >= HEALTHY_AFTER_S:
+            part.failures, part.start_at = 0, now
+            self.say(f"{part.name} 已退出（代码 {code}），立即重启")
+        else:
+            self._postpone(part, now, f"已退出（代码 {code}）")
+
+    def _try_to_start(self, part: Part, now: float) -> None:
+        try:
+            self._start(part, now)
+        except OSError as error:
+            # No memory, processes or files left, just now: the other parts go on.
+            self._postpone(part, now, f"启动不了（{error.strerror or error}）")
+
+    def _postpone(self, part: Part, now: float, why: str) -> None:
+        pause = min(2.0 ** min(part.failures, _DOUBLINGS), LONGEST_PAUSE_S)
+        part.failures += 1
+        part.start_at = now + pause
+        self.say(f"{part.name} {why}，{pause:.0f} 秒后重启")
 
     def _start(self, part: Part, now: float) -> None:
         part.process = subprocess.Popen(
             [sys.executable, "-P", "-m", "app", *part.arguments],
-            env={**self.environment, SUPERVISED: "1"},
+            env={**self.environment, SUPERVISED: str(os.getpid())},
             stdin=subprocess.DEVNULL,
             start_new_session=True,
         )
