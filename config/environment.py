@@ -7,6 +7,7 @@ variables that are not set. No message ever shows a value.
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import secrets
@@ -191,19 +192,30 @@ def _with_remembered(variables: Mapping[str, str], path: Path) -> dict[str, str]
         return dict(variables)
     merged = dict(variables)
     for number, line in enumerate(_file(str(path.name), path).splitlines(), start=1):
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
         try:
-            words = shlex.split(line, comments=True)
+            word, behind = _first_word(line)
         except ValueError as error:
             raise ConfigError(f"{path}:{number}: 引号不成对") from error
-        if not words:
-            continue
-        name, equals, value = words[0].partition("=")
+        name, equals, value = word.partition("=")
         base = name.removesuffix("_FILE")
-        if len(words) > 1 or not equals or not base.startswith("YUJING_"):
+        if (behind and not behind.startswith("#")) or not equals or not base.startswith("YUJING_"):
             raise ConfigError(f"{path}:{number}: 需要 YUJING_名字=值")
         if not variables.get(base) and not variables.get(f"{base}_FILE"):
             merged[name] = value
     return merged
+
+
+def _first_word(line: str) -> tuple[str, str]:
+    """The first word of a line without its quotes, and what stands behind it.
+
+    As a shell reads them: a ``#`` within a word is no comment, which ``shlex.split`` would make of it.
+    """
+    rest = io.StringIO(line)
+    reader = shlex.shlex(rest, posix=True)
+    reader.whitespace_split, reader.commenters = True, ""
+    return reader.get_token() or "", rest.read().strip()
 
 
 def _refuse_near_misses(variables: Mapping[str, str]) -> None:

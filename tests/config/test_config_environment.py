@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import stat
+import subprocess
 import threading
 from pathlib import Path
 
@@ -167,6 +168,28 @@ def test_remembered_settings_stand_behind_the_environment(base, tmp_path: Path) 
         remembered.write_text(line)
         with pytest.raises(ConfigError, match=r"settings\.env:1"):
             read_environment(base)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "YUJING_SECRET=abcdefgh12345678#WXYZ-rest",
+        "YUJING_SECRET='#abcdefgh 12345678'  # don't lose it",
+        'YUJING_SECRET="it\'s #1 of many secrets"#2',
+        "  # YUJING_SECRET='not closed\nYUJING_SECRET=abcdefgh12345678\t#",
+        r"YUJING_SECRET=abcdefgh12345678\#9",
+    ],
+)
+def test_remembered_settings_mean_what_a_shell_that_reads_them_takes_them_for(
+    base, tmp_path: Path, line: str
+) -> None:
+    (tmp_path / "yj").mkdir()
+    remembered = tmp_path / "yj" / "settings.env"
+    remembered.write_text(f"{line}\n")
+    shell = ["sh", "-c", '. "$0"; printf %s "$YUJING_SECRET"', str(remembered)]
+    sourced = subprocess.run(shell, capture_output=True, text=True, check=True).stdout
+    assert sourced
+    assert read_environment(base).secret.get_secret_value() == sourced
 
 
 def test_secret_is_made_once_and_kept_private(base, tmp_path: Path) -> None:
