@@ -123,7 +123,7 @@ def _mirror(app: App) -> Mirror:
 
 def _configuration(folder: Path, variables: Mapping[str, str]) -> Iterator[Finding]:
     """The same as ``yujing check``, and what enabled sources need from the environment."""
-    from config.environment import secret_of
+    from config.environment import merged, secret_of
     from config.load import check, load
 
     problems = check(folder)
@@ -135,6 +135,7 @@ def _configuration(folder: Path, variables: Mapping[str, str]) -> Iterator[Findi
     enabled = [source for source in settings.sources if source.enabled]
     text = f"{folder}：品牌 {len(settings.brands)} 个，数据源启用 {len(enabled)} 个，路由 {len(settings.routes)} 条"
     yield Finding(subject="文件", ok=True, text=text)
+    variables = merged(variables)
     for source in (each for each in enabled if each.cookie_env):
         name = source.cookie_env
         if secret_of(variables, name).get_secret_value():

@@ -92,7 +92,7 @@ def read_environment(variables: Mapping[str, str]) -> Environment:
         raise ConfigError(
             f"YUJING_HOME：建不了文件夹 {home}（{getattr(error, 'strerror', error)}）"
         ) from error
-    variables = _with_remembered(variables, home / "settings.env")
+    variables = merged(variables)
     _refuse_near_misses(variables)
     model = _value(variables, "YUJING_MODEL")
     inbox_url, inbox_access = _engine(variables, "YUJING_INBOX", home / "inbox.sqlite3")
@@ -113,18 +113,39 @@ def read_environment(variables: Mapping[str, str]) -> Environment:
     )
 
 
+def merged(variables: Mapping[str, str]) -> dict[str, str]:
+    """The variables, and behind them those of ``settings.env`` where neither form of a name is set.
+
+    Raises ``ConfigError``.
+    """
+    path = home_of(variables) / "settings.env"
+    found = dict(variables)
+    if not path.exists():
+        return found
+    for number, line in enumerate(_file(str(path.name), path).splitlines(), start=1):
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        try:
+            word, behind = _first_word(line)
+        except ValueError as error:
+            raise ConfigError(f"{path}:{number}: 引号不成对") from error
+        name, equals, value = word.partition("=")
+        base = name.removesuffix("_FILE")
+        if (behind and not behind.startswith("#")) or not equals or not base.startswith("YUJING_"):
+            raise ConfigError(f"{path}:{number}: 需要 YUJING_名字=值")
+        if not variables.get(base) and not variables.get(f"{base}_FILE"):
+            found[name] = value
+    return found
+
+
 def config_of(variables: Mapping[str, str]) -> Path:
     """The configuration folder alone; makes nothing. Raises ``ConfigError``."""
-    home = home_of(variables)
-    return _config_folder(_with_remembered(variables, home / "settings.env"), home)
+    return _config_folder(merged(variables), home_of(variables))
 
 
 def posts_url_of(variables: Mapping[str, str]) -> str:
     """The address of the posts alone, without a password; makes nothing. Raises ``ConfigError``."""
-    home = home_of(variables)
-    return _engine(
-        _with_remembered(variables, home / "settings.env"), "YUJING_POSTS", home / "posts.sqlite3"
-    )[0]
+    return _engine(merged(variables), "YUJING_POSTS", home_of(variables) / "posts.sqlite3")[0]
 
 
 def secret_of(variables: Mapping[str, str], name: str) -> SecretStr:
@@ -137,11 +158,11 @@ def secrets_given(variables: Mapping[str, str]) -> dict[str, Path | None]:
 
     Raises ``ConfigError``.
     """
-    merged = _with_remembered(variables, home_of(variables) / "settings.env")
+    variables = merged(variables)
     found: dict[str, Path | None] = {}
     for name in VARIABLES:
-        if name.endswith(_SECRET) and (merged.get(name) or merged.get(f"{name}_FILE")):
-            path = merged.get(f"{name}_FILE")
+        if name.endswith(_SECRET) and (variables.get(name) or variables.get(f"{name}_FILE")):
+            path = variables.get(f"{name}_FILE")
             found[name] = Path(path).absolute() if path else None
     return found
 
@@ -152,14 +173,12 @@ def target_of(variables: Mapping[str, str], url: str) -> tuple[str, Access]:
         raise UsageError(
             "密码不要写在命令行里：放进 YUJING_TO_PASSWORD，或 YUJING_TO_PASSWORD_FILE 指向的文件"
         )
-    merged = _with_remembered(variables, home_of(variables) / "settings.env")
-    return url, _access(merged, "YUJING_TO")
+    return url, _access(merged(variables), "YUJING_TO")
 
 
 def kibana_access(variables: Mapping[str, str]) -> Access:
     """What opens Kibana for ``yujing kibana --push``. Raises ``ConfigError``."""
-    merged = _with_remembered(variables, home_of(variables) / "settings.env")
-    return _access(merged, "YUJING_KIBANA")
+    return _access(merged(variables), "YUJING_KIBANA")
 
 
 def _value(variables: Mapping[str, str], name: str) -> str:
@@ -184,27 +203,6 @@ def _file(name: str, path: Path) -> str:
         raise ConfigError(f"{name}：文件 {path} 不是 UTF-8 编码") from error
     except (OSError, ValueError) as error:
         raise ConfigError(f"{name}：文件 {path} 读不了（{getattr(error, 'strerror', error)}）") from error
-
-
-def _with_remembered(variables: Mapping[str, str], path: Path) -> dict[str, str]:
-    """The variables, and behind them those of ``settings.env`` where neither form of a name is set."""
-    if not path.exists():
-        return dict(variables)
-    merged = dict(variables)
-    for number, line in enumerate(_file(str(path.name), path).splitlines(), start=1):
-        if not line.strip() or line.lstrip().startswith("#"):
-            continue
-        try:
-            word, behind = _first_word(line)
-        except ValueError as error:
-            raise ConfigError(f"{path}:{number}: 引号不成对") from error
-        name, equals, value = word.partition("=")
-        base = name.removesuffix("_FILE")
-        if (behind and not behind.startswith("#")) or not equals or not base.startswith("YUJING_"):
-            raise ConfigError(f"{path}:{number}: 需要 YUJING_名字=值")
-        if not variables.get(base) and not variables.get(f"{base}_FILE"):
-            merged[name] = value
-    return merged
 
 
 def _first_word(line: str) -> tuple[str, str]:

@@ -7,11 +7,11 @@ import json
 import os
 from collections.abc import Mapping
 from datetime import datetime
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from config.environment import merged, secret_of
 from config.settings import Source
 from domain.errors import ConfigError, UsageError
 from domain.source_run import Outcome, SourceRun
@@ -29,12 +29,12 @@ def command(
     from crawlers.run import crawl
 
     now = app.clock.now()
-    cookies: dict[str, str] = {}
+    variables, cookies = merged(os.environ), dict[str, str]()
     runs: list[SourceRun] = []
     for source in chosen:
         # One source without its cookie must not keep the others of its process from being crawled.
         try:
-            cookies[source.id] = cookie(source, os.environ)
+            cookies[source.id] = cookie(source, variables)
         except ConfigError as error:
             runs.append(_blocked(source, str(error), now))
             app.ledger.source_runs.record(runs[-1])
@@ -81,14 +81,7 @@ def cookie(source: Source, environ: Mapping[str, str]) -> str:
     name = source.cookie_env
     if not name:
         return ""
-    value = environ.get(name, "")
-    file = environ.get(f"{name}_FILE", "")
-    if not value and file:
-        try:
-            value = Path(file).read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(f"来源 {source.id}：{name}_FILE 无法读取（{file}）") from error
-    value = value.strip()
+    value = secret_of(environ, name).get_secret_value().strip()
     if not value:
         raise ConfigError(f"来源 {source.id}：环境变量 {name}（或 {name}_FILE）没有设置")
     if not value.isprintable():

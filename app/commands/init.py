@@ -76,7 +76,7 @@ def command(
     print(f"配置已写到 {folder}，每一项都有注释；连接设置在 {remembered}")
     if test_mail:
         _send(answers, environment.smtp, remembered, now=wall())
-    _say_next(answers)
+    _say_next(answers, remembered)
 
 
 def _asked(
@@ -98,11 +98,12 @@ def _asked(
     )
 
 
-def _say_next(answers: Answers) -> None:
+def _say_next(answers: Answers, remembered: Path) -> None:
     print("下一步：yujing check（检查配置）→ yujing up（启动服务）→ yujing status（看数据源是否正常）")
     if any(source.kind == "weibo" and not source.base_url for source in answers.sources):
         print(
-            "微博搜索需要您自己的 Cookie：放进环境变量 YUJING_WEIBO_COOKIE（或 YUJING_WEIBO_COOKIE_FILE 指向的文件）"
+            f"微博搜索需要您自己的 Cookie：在 {remembered} 或环境变量里设置 "
+            "YUJING_WEIBO_COOKIE（或 YUJING_WEIBO_COOKIE_FILE，指向存放它的文件）"
         )
     if not answers.sources:
         print(

@@ -331,6 +331,9 @@ def test_a_cookie_that_a_source_needs(
     monkeypatch.delenv("YUJING_WEIBO_COOKIE", raising=False)
     (text,) = bad(look("配置"))
     assert "没有设置" in text and "YUJING_WEIBO_COOKIE_FILE" in text
+    (home / "settings.env").write_text("YUJING_WEIBO_COOKIE=SUB=1\n")
+    assert not bad(look("配置"))
+    (home / "settings.env").unlink()
     monkeypatch.setenv("YUJING_WEIBO_COOKIE", "SUB=1")
     assert not bad(look("配置"))
     monkeypatch.delenv("YUJING_WEIBO_COOKIE")
