@@ -38,6 +38,7 @@ _PATTERNS = {
 }
 _VALUES = {
     "must be an http:// or https:// address": "需要 http:// 或 https:// 开头的网址",
+    "must hold no user and no password": "网址里不能有用户名和密码：抓取时不会用它们登录",
     "unknown role": "不认识的角色",
 }
 

@@ -49,6 +49,10 @@ class FeedSpider(SourceSpider):
             named=f"{self.source.id} {urlsplit(name).path}",
         )
 
+    def _where(self, name: str, detail: str) -> str:
+        # Outcomes are shown and kept in many places, and what opens a private feed stands in its query.
+        return super()._where(urlsplit(name).path, detail)
+
     def gather(self, listing: Listing) -> Iterator[Harvest | Request]:
         """Entries not seen before: those that are whole at once, the others when their page has come."""
         known = self.intake.known([draft.native_id for draft in listing.drafts])

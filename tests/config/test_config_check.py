@@ -37,6 +37,7 @@ FAULTS = [
     ("sources.yaml", "kind: weibo", "kind: weibbo", "sources[2].kind", "只能是", "weibo"),
     ("sources.yaml", "https://m.weibo.cn", "m.weibo.cn", "sources[2].base_url", "网址", ""),
     ("sources.yaml", "https://m.weibo.cn", "file:///etc/passwd", "sources[2].base_url", "网址", ""),
+    ("sources.yaml", "https://m.weibo.cn", "https://me:geheim@m.weibo.cn", "sources[2].base_url", "密码", ""),
     ("sources.yaml", "queries: [云桥金融]", "queries: []", "sources[2].queries", "至少要有一个搜索词", ""),
     ("sources.yaml", "paths: [/feed]", 'paths: [" "]', "sources[0].paths", "订阅路径", ""),
     ("sources.yaml", "YUJING_WEIBO_COOKIE", "SUB=abc;", "sources[2].cookie_env", "不是 Cookie 本身", ""),

@@ -349,7 +349,7 @@ def test_every_misbehaviour_has_its_outcome(bench: Bench, tmp_path: Path) -> Non
         site.__enter__()
     try:
         sources = [bench.source(name, base_url=site.base) for name, site in sites.items()]
-        dead = bench.source("nobody-there", base_url="http://127.0.0.1:9")
+        dead = bench.source("nobody-there", base_url="http://127.0.0.1:9", paths=["/rss.xml?key=geheim"])
         runs = bench.crawl(*sources, dead)
     finally:
         for site in sites.values():
@@ -358,7 +358,7 @@ def test_every_misbehaviour_has_its_outcome(bench: Bench, tmp_path: Path) -> Non
         assert (runs[name]["outcome"], detail in runs[name]["detail"]) == (outcome, True), (name, runs[name])
         assert bool(runs[name]["detail"]) == (outcome != "results"), name
     assert runs["nobody-there"]["outcome"] == "unreachable"
-    assert "连接被拒绝" in runs["nobody-there"]["detail"]
+    assert runs["nobody-there"]["detail"].startswith("/rss.xml：连接被拒绝"), "a key in a query is not shown"
     assert sites["robots"].count("/rss") == 0
     assert sites["500-then-well"].hits["/rss.xml"] == 3
     waited = sites["429-then-well"].times
