@@ -18,7 +18,11 @@ from domain.post import Tier
 LevelName = Literal["blue", "yellow", "orange", "red"]
 Id = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_\-]{0,63}$")]
 Share = Annotated[float, Field(ge=0, le=1)]
+# Every number has an upper bound, above which it can only be a mistake: time reckoned with it would leave the calendar.
 Minutes = Annotated[int, Field(gt=0, le=60 * 24 * 31)]
+Hours = Annotated[float, Field(gt=0, le=24 * 366)]
+Days = Annotated[float, Field(gt=0, le=3660)]
+Count = Annotated[int, Field(gt=0, le=1_000_000)]
 
 
 def _http(value: str) -> str:
@@ -42,11 +46,11 @@ class Frozen(BaseModel):
 class Limits(Frozen):
     """Fixed limits beside the learned ones; each absent until set."""
 
-    volume: int | None = Field(default=None, gt=0)
+    volume: Count | None = None
     """Negative posts in an hour above which to signal."""
     share: Share | None = None
     """Negative share of an hour above which to signal …"""
-    share_posts: int = Field(default=10, gt=0)
+    share_posts: Count = 10
     """… when at least so many posts were counted."""
     verified_red: bool = False
     """Signal any negative post on a topic whose plan is red from a verified medium."""
@@ -102,12 +106,12 @@ class Source(Frozen):
     """Result pages to walk at most."""
     tier: Tier = Tier.USER
     """Tier of an author of whom nothing else is known."""
-    delay_s: float = Field(default=1.0, ge=0)
+    delay_s: float = Field(default=1.0, ge=0, le=3600)
     """Least seconds between two requests."""
     concurrency: int = Field(default=2, gt=0, le=16)
-    timeout_s: float = Field(default=20.0, gt=0)
+    timeout_s: float = Field(default=20.0, gt=0, le=600)
     """Seconds for one page."""
-    limit_s: float = Field(default=300.0, gt=0)
+    limit_s: float = Field(default=300.0, gt=0, le=86_400)
     """Seconds for the whole crawl."""
     obey_robots: bool = True
     cookie_env: str = ""
@@ -132,28 +136,28 @@ class Topic(Frozen):
 class Baselines(Frozen):
     """How the usual is learned (monitor/baseline.py)."""
 
-    level_days: float = Field(default=7, gt=0)
-    shrink_hours: float = Field(default=72, gt=0)
-    weekly_after_days: float = Field(default=28, gt=0)
-    reread_hours: float = Field(default=6, gt=0)
+    level_days: Days = 7
+    shrink_hours: Hours = 72
+    weekly_after_days: Days = 28
+    reread_hours: float = Field(default=6, gt=0, le=24 * 31)
     """A tick rereads so much; older buckets are absorbed."""
-    rebuild_days: int = Field(default=28, gt=0)
+    rebuild_days: int = Field(default=28, gt=0, le=3660)
 
 
 class Detection(Frozen):
     """When a count is a finding (monitor/detectors.py)."""
 
-    tick_min: int = Field(default=5, gt=0)
-    tail: float = Field(default=3.0, gt=0)
+    tick_min: int = Field(default=5, gt=0, le=60 * 24)
+    tail: float = Field(default=3.0, gt=0, le=300)
     """A = −log10 P at which to fire."""
-    share_z: float = Field(default=2.0, ge=0)
-    min_negatives: int = Field(default=5, gt=0)
+    share_z: float = Field(default=2.0, ge=0, le=100)
+    min_negatives: Count = 5
     """Least negatives in the last hour."""
-    slow_burn: float = Field(default=8.0, gt=0)
+    slow_burn: float = Field(default=8.0, gt=0, le=1000)
     """CUSUM height in standard deviations at which the slow burn fires."""
-    new_high_hours: float = Field(default=24, gt=0)
+    new_high_hours: Hours = 24
     """What was told longer ago than this no longer hides a new high."""
-    min_history_hours: float = Field(default=72, gt=0)
+    min_history_hours: Hours = 72
     """Less history than this is said to be thin (数据不足)."""
 
 
@@ -164,9 +168,9 @@ class LevelThresholds(Frozen):
     yellow: float = Field(default=50, gt=0, le=100)
     orange: float = Field(default=70, gt=0, le=100)
     red: float = Field(default=85, gt=0, le=100)
-    downgrade_after_hours: float = Field(default=6, ge=0)
+    downgrade_after_hours: float = Field(default=6, ge=0, le=24 * 366)
     """Hours below a level's threshold before it may be lowered."""
-    distinct_authors: int = Field(default=5, ge=1)
+    distinct_authors: Count = 5
     """Distinct asserting authors that a hard trigger resting on posts needs."""
 
 
@@ -207,7 +211,7 @@ class Route(Frozen):
     quiet_hours: QuietHours | None = None
     cooldown_min: Minutes = 60
     """At most one mail per incident in so many minutes unless the level rises."""
-    group_wait_s: float = Field(default=30, ge=0)
+    group_wait_s: float = Field(default=30, ge=0, le=86_400)
     """Seconds to wait for alerts of the same brand to come together in one mail."""
 
 
@@ -216,10 +220,10 @@ class Schedules(Frozen):
 
     retention: str = "17 4 * * *"
     """Cron (five fields, Asia/Shanghai) of the clean-up."""
-    retention_days: int = Field(default=180, gt=0)
+    retention_days: int = Field(default=180, gt=0, le=36_500)
     """Raw text older than this is deleted."""
-    deliver_every_s: float = Field(default=10, gt=0)
-    work_every_s: float = Field(default=2, gt=0)
+    deliver_every_s: float = Field(default=10, gt=0, le=3600)
+    work_every_s: float = Field(default=2, gt=0, le=3600)
 
 
 class Settings(Frozen):

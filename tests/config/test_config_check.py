@@ -6,12 +6,15 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from config.environment import shipped
+from config.files import BrandsFile, PlanFile, RoutesFile, SourcesFile, TopicsFile
 from config.load import check, load
 from config.problems import Problem
+from config.settings import Rules, Schedules
 from domain.errors import ConfigError
 
 FAULTS = [
@@ -75,6 +78,10 @@ FAULTS = [
     ("routes.yaml", "name: 危机委员会", "name: 公关值班", "routes[1].name", "重复", ""),
     ("service.yaml", "17 4 * * *", "17 4 * *", "retention", "cron", ""),
     ("service.yaml", "17 4 * * *", "61 4 * * *", "retention", "cron", ""),
+    ("routes.yaml", "group_wait_s: 30", "group_wait_s: 1e15", "routes[0].group_wait_s", "不能大于 86400", ""),
+    ("rules.yaml", "reread_hours: 6", "reread_hours: 9999", "baselines.reread_hours", "不能大于 744", ""),
+    ("rules.yaml", "rebuild_days: 28", "rebuild_days: 999999", "baselines.rebuild_days", "不能大于 3660", ""),
+    ("service.yaml", "retention_days: 180", "retention_days: 999999", "retention_days", "不能大于 36500", ""),
     ("service.yaml", "retention_days: 180", "retention_days: 18.5", "retention_days", "需要整数", ""),
     ("plans/usury.yaml", "id: usury", "id: usurry", "id", "与文件名一致", "usury"),
     ("plans/usury.yaml", "role: 值班指挥", "role: 值班指挥员", "tasks[0].role", "不认识的角色", "值班指挥"),
@@ -262,6 +269,24 @@ def test_command_says_it_in_words(folder: Path, edit) -> None:
     assert f"routes.yaml:{line}: routes[0].level: 只能是" in bad.stderr
     assert "（是不是想写 yellow？）" in bad.stderr
     assert "Traceback" not in bad.stderr
+
+
+def test_every_number_has_an_upper_bound() -> None:
+    """1e15 seconds are no time that a service can reckon with; nobody may learn that from a tick that fails."""
+    shapes = (BrandsFile, SourcesFile, TopicsFile, Rules, RoutesFile, Schedules, PlanFile)
+    numbers = [each for shape in shapes for each in _numbers(shape.model_json_schema())]
+    assert len(numbers) > 30
+    assert [name for name, schema in numbers if "maximum" not in schema] == []
+
+
+def _numbers(schema: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    """Every number of a shape and of those within it, by its name."""
+    found = []
+    for shape in (schema, *schema.get("$defs", {}).values()):
+        for name, field in shape.get("properties", {}).items():
+            kinds = [field, *field.get("anyOf", ())]
+            found += [(name, kind) for kind in kinds if kind.get("type") in ("integer", "number")]
+    return found
 
 
 def test_shipped_configuration_is_right() -> None:
