@@ -18,6 +18,7 @@ import typer
 from app.clock import wall
 from app.first_config import Answers, parse_source, write_config
 from app.whole_files import write_whole
+from config.environment import home_of, read_environment, secret_of
 from config.settings import Smtp
 from domain.errors import DeliveryError, UsageError, YujingError
 from store.ledger import Notification
@@ -55,8 +56,6 @@ def command(
     ] = True,
 ) -> None:
     """问几个问题（或全部用选项给出），写出带注释的配置，检查它，发一封测试邮件，并告诉您下一步。"""
-    from config.environment import home_of, read_environment
-
     ask = _Ask(sys.stdin.isatty())
     answers = _asked(ask, name, alias, product, competitor, source, to)
     home = home_of(os.environ)
@@ -68,6 +67,7 @@ def command(
     }
     if smtp_password_file:
         variables["YUJING_SMTP_PASSWORD_FILE"] = str(smtp_password_file.resolve())
+    _refuse_overruled(variables)
     environment = read_environment({**os.environ, **variables})
     with as_file(files("config")) as shipped:
         write_config(folder, answers, shipped=shipped)
@@ -130,6 +130,20 @@ class _Ask:
     @staticmethod
     def missing(option: str) -> NoReturn:
         raise UsageError(f"缺少 {option}")
+
+
+def _refuse_overruled(variables: dict[str, str]) -> None:
+    """The environment comes before what is written here: where it says something else, nobody would use that."""
+    for name in map(_base, variables):
+        new, old = (secret_of(each, name).get_secret_value() for each in (variables, os.environ))
+        if name == "YUJING_CONFIG" and old:
+            old = str(Path(old).resolve())
+        if old and old != new:
+            given = name if os.environ.get(name) else f"{name}_FILE"
+            raise UsageError(
+                f"环境变量 {given} 已是别的值，会盖过 init 写下的；先 unset {given}"
+                "（也从 profile 或服务单元里去掉），或给出相同的值"
+            )
 
 
 def _remember(path: Path, variables: dict[str, str]) -> None:
