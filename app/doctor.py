@@ -8,7 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from app import surroundings
+from app import surroundings, trial_mail
 from app.clock import wall
 from app.wire import mail_channel
 from config.environment import config_of
@@ -59,11 +59,16 @@ class Part:
 
 
 def parts(
-    factory: Callable[[], App], *, variables: Mapping[str, str], secrets: Mapping[str, Path | None]
+    factory: Callable[[], App],
+    *,
+    variables: Mapping[str, str],
+    secrets: Mapping[str, Path | None],
+    mail: bool = False,
 ) -> Iterator[Part]:
     """Everything to look at, in the order in which the one rests on the other.
 
-    ``factory`` wires the application; ``secrets``: names of those that are set, and the files that hold them.
+    ``factory`` wires the application; ``secrets``: names of those that are set, and the files that hold them;
+    ``mail``: whether everybody whom a route names is sent a test mail.
     """
     try:
         app = factory()
@@ -75,6 +80,12 @@ def parts(
         yield Part(name="配置", look=lambda: _configuration(config_of(variables), variables))
     else:
         yield from _installed(app, variables, secrets)
+        if mail:
+            yield Part(
+                name="测试邮件",
+                look=lambda: trial_mail.to_everybody(app.settings.routes, app.environment.smtp, now=wall()),
+                remedy="先让配置可用",
+            )
     yield Part(name="时钟", look=lambda: surroundings.clock(wall()))
     yield Part(name="程序", look=surroundings.program)
 
@@ -209,7 +220,7 @@ def _sources(app: App) -> Iterator[Finding]:
 
 
 def _mail(smtp: Smtp) -> Iterator[Finding]:
-    """Connect, greet, encrypt, log in; no mail is sent."""
+    """Connect, greet, encrypt, log in; no mail is sent here."""
     mail_channel(smtp).check()
     how = {"none": "不加密", "starttls": "STARTTLS", "tls": "TLS"}[smtp.security]
     text = f"{smtp.host}:{smtp.port} 接通（{how}{'，已登录' if smtp.user else ''}），没有发信"

@@ -23,6 +23,7 @@ MARKS = {"ok": ("✓", "正常", "green"), "warn": ("⚠", "注意", "yellow"), 
 def command(
     ctx: typer.Context,
     fix: Annotated[bool, typer.Option("--fix", help="能安全修好的就修好，然后再查一遍")] = False,
+    mail: Annotated[bool, typer.Option("--mail", help="给 routes.yaml 的每个收件人发一封测试邮件")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="每项一行 JSON")] = False,
 ) -> None:
     """逐项检查：环境、数据目录、配置、模型、三个存储、数据源、发信、时钟、程序；全部正常退出 0，否则 1。"""
@@ -38,7 +39,8 @@ def command(
     counted: Counter[str] = Counter()
     mendable = 0
     # Somebody waits for the answer: an engine that is away is told at once.
-    for part in parts(partial(ctx.obj, patience_s=0.0), variables=os.environ, secrets=secrets):
+    wired = partial(ctx.obj, patience_s=0.0)
+    for part in parts(wired, variables=os.environ, secrets=secrets, mail=mail):
         # Off a terminal rich shows nothing.
         with waiting.status(f"检查{part.name}"):
             found = part.examine(fix=fix)

@@ -6,9 +6,6 @@ import os
 import shlex
 import sys
 from datetime import datetime
-from email import policy
-from email.message import EmailMessage
-from email.utils import make_msgid
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -21,7 +18,6 @@ from app.whole_files import write_whole
 from config.environment import home_of, read_environment, secret_of
 from config.settings import Smtp
 from domain.errors import DeliveryError, UsageError, YujingError
-from store.ledger import Notification
 
 EXAMPLE = (
     "例：yujing init --name 云桥金融 --alias 云桥 --competitor 安穗理财 --source weibo --source guba=600000 "
@@ -166,41 +162,20 @@ def _base(name: str) -> str:
 
 
 def _send(answers: Answers, smtp: Smtp, remembered: Path, *, now: datetime) -> None:
-    from app.wire import mail_channel
+    from app import trial_mail
 
     subject = f"【测试】舆警已为「{answers.name}」准备好"
-    channel = mail_channel(smtp)
+    text = (
+        f"这是一封测试邮件。\n\n舆警将监测「{answers.name}」"
+        f"（别名：{'、'.join(answers.aliases) or '无'}；竞品：{'、'.join(answers.competitors) or '无'}）。\n"
+        "出现异常时，您会在这个邮箱收到预警：级别、一句话原因、网友的原话、24 小时曲线、建议的预案。\n"
+    )
     for recipient in answers.recipients:
-        message = EmailMessage(policy=policy.SMTP)
-        message["From"], message["To"], message["Subject"] = smtp.sender, recipient, subject
-        message["Date"], message["Message-ID"] = now, make_msgid(domain=smtp.sender.rpartition("@")[2])
-        message.set_content(
-            f"这是一封测试邮件。\n\n舆警将监测「{answers.name}」"
-            f"（别名：{'、'.join(answers.aliases) or '无'}；竞品：{'、'.join(answers.competitors) or '无'}）。\n"
-            "出现异常时，您会在这个邮箱收到预警：级别、一句话原因、网友的原话、24 小时曲线、建议的预案。\n"
-        )
         try:
-            channel.send(_notification(recipient, subject, message, now=now))
+            trial_mail.send(smtp, recipient, subject=subject, text=text, now=now)
         except DeliveryError as error:
             raise DeliveryError(
                 f"配置已写好，但测试邮件没有发出：{error}；连接设置在 {remembered}，"
-                "收件人在 routes.yaml，改好即可，不必重来"
+                "收件人在 routes.yaml，改好后运行 yujing doctor --mail 再试，不必重来"
             ) from error
     print(f"测试邮件已发给 {'、'.join(answers.recipients)}")
-
-
-def _notification(recipient: str, subject: str, message: EmailMessage, *, now: datetime) -> Notification:
-    return Notification(
-        id="init",
-        channel="email",
-        recipient=recipient,
-        subject=subject,
-        body=message.as_bytes(),
-        alert="",
-        revision=0,
-        incident="",
-        route="init",
-        created_at=now,
-        not_before=now,
-        message_id=message["Message-ID"],
-    )

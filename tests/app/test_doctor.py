@@ -14,14 +14,18 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from alerts.channels import ChannelDown
 from app.cli import cli
 from app.doctor import Part, parts
 from app.sandbox.mailbox import Mailbox
 from app.surroundings import clock
+from app.trial_mail import to_everybody
 from app.wire import App
 from config.environment import secrets_given, shipped
+from config.load import load
+from config.settings import Smtp
 from deploy.engines.redis import RedisServer
-from domain.errors import StoreError
+from domain.errors import DeliveryError, StoreError
 from domain.source_run import Outcome, SourceRun
 from nlp.bundle import shipped as weights
 from store.findings import Finding
@@ -417,6 +421,33 @@ def test_a_mail_server_that_is_none(
     monkeypatch.setenv("YUJING_SMTP_URL", f"smtp://127.0.0.1:{redis_server.port}")
     (text,) = bad(look("发信"))
     assert "YUJING_SMTP_URL" in text
+
+
+def test_a_test_mail_to_everybody_in_the_routes(home: Path, mailbox: Mailbox) -> None:
+    code, out = doctor("--json", "--mail")
+    told = {
+        each["subject"]: each for each in lines(out).values() if str(each["subject"]).startswith("测试邮件")
+    }
+    assert code == 0, out
+    people = ("pr-duty", "crisis-committee", "security", "ops")
+    assert set(told) == {f"测试邮件·{name}@example.com" for name in people}
+    assert "公关值班" in str(told["测试邮件·pr-duty@example.com"]["text"])
+    assert len(mailbox.mails) == 4
+
+
+def test_whoever_cannot_be_mailed_is_named(home: Path) -> None:
+    def send(*_: object, **__: object) -> None:
+        raise error
+
+    smtp, routes = Smtp(), load(shipped()).routes
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("app.trial_mail.send", send)
+        error: Exception = DeliveryError("SMTP mail 不接受 x：550 no such user")
+        refused = list(to_everybody(routes, smtp, now=datetime.now(UTC)))
+        error = ChannelDown("SMTP mail 连不上")
+        down = list(to_everybody(routes, smtp, now=datetime.now(UTC)))
+    assert len(bad(refused)) == 4 and "routes.yaml" in bad(refused)[0]
+    assert len(bad(down)) == 1 and "其余收件人没有再试" in bad(down)[0]
 
 
 @pytest.mark.parametrize(
