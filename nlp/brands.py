@@ -9,10 +9,17 @@ from functools import cache
 
 from config.settings import Brand
 from nlp.clean import simplify
+from nlp.disguise import MARKS
+from nlp.rarity import rarity
 
 _HAN = "\u4e00-\u9fff"
 _INVISIBLE = "\u00ad\u180e\ufeff\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\u0300-\u036f"
-_DROPPED = re.compile(rf"[{_INVISIBLE}]+|(?<=[{_HAN}])[ .·*_\-|/~]{{1,2}}(?=[{_HAN}])")
+_BETWEEN = rf"(?:[ –—☀-➿{MARKS}]|</?[a-z][^<>]{{0,80}}>)[{_INVISIBLE}]*"
+"""A mark or a tag (<em>云桥</em>金融) between two characters of a name."""
+_DROPPED = re.compile(rf"(?<=[{_HAN}])[{_INVISIBLE}]*(?:{_BETWEEN}){{1,2}}(?=[{_HAN}])|[{_INVISIBLE}]+")
+
+_LONGEST_WORD = 4
+"""Characters of a word that is looked for beside a mark."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,8 +36,9 @@ class Mention:
 
 @cache
 def _table() -> dict[int, str]:
-    """One character to one: full width to half, traditional to simplified, lower case."""
+    """One character to one: full width to half, any blank to a space, traditional to simplified, lower case."""
     table = {code: chr(code - 0xFEE0).lower() for code in range(0xFF01, 0xFF5F)}
+    table |= dict.fromkeys((0xA0, *range(0x2000, 0x200B), 0x202F, 0x3000), " ") | {0xFF65: "・"}
     for code in (*range(0x41, 0x5B), *range(0xC0, 0x180), *range(0x4E00, 0xA000)):
         plain = simplify(chr(code)).lower()
         if len(plain) == 1 and plain != chr(code):
@@ -65,9 +73,20 @@ def as_written(text: str, names: Sequence[str]) -> tuple[str, ...]:
     written = {}
     for name in hidden:
         plain = fold(name)[0]
-        if plain and (at := folded.find(plain)) >= 0:
-            written[name] = text[places[at] : places[at + len(plain) - 1] + 1]
+        for found in re.finditer(re.escape(plain), folded) if plain else ():
+            if not _is_chance(folded, places, *found.span()):
+                written[name] = text[places[found.start()] : places[found.end() - 1] + 1]
+                break
     return tuple(written.get(name, name) for name in names)
+
+
+def _is_chance(folded: str, places: Sequence[int], start: int, end: int) -> bool:
+    """Two characters with a mark between them of which one belongs to another word: 北京 东莞 does not name 京东."""
+    if end - start != 2 or places[start] + 1 == places[start + 1]:
+        return False
+    before = (folded[at : start + 1] for at in range(max(0, start - _LONGEST_WORD + 1), start))
+    after = (folded[start + 1 : at] for at in range(end + 1, min(len(folded), end + _LONGEST_WORD - 1) + 1))
+    return any(rarity(word, 0) for word in (*before, *after))
 
 
 def _bounded(name: str) -> str:
@@ -106,18 +125,22 @@ class BrandMatcher:
             return []
         low, places = fold(text)
         found: list[Mention] = []
-        for match in self._pattern.finditer(low):
-            if (brand := self._brand.get(match[0])) is not None:
-                found.append(self._mention(text, places, brand, *match.span()))
-            else:
+        at = 0
+        while match := self._pattern.search(low, at):
+            at = match.end()
+            if (brand := self._brand.get(match[0])) is None:
                 found += self._inside(text, low, places, match)
+            elif _is_chance(low, places, *match.span()):
+                at = match.start() + 1
+            else:
+                found.append(self._mention(text, places, brand, *match.span()))
         return found
 
     def _inside(self, text: str, low: str, places: Sequence[int], word: re.Match[str]) -> Iterator[Mention]:
         """Other brands named within a longer word that is none of its own brand."""
         at, spared = word.start(), self._spared[word[0]]
         while self._names is not None and (inner := self._names.search(low, at, word.end())):
-            if self._brand[inner[0]] in spared:
+            if self._brand[inner[0]] in spared or _is_chance(low, places, *inner.span()):
                 at = inner.start() + 1
             else:
                 yield self._mention(text, places, self._brand[inner[0]], *inner.span())

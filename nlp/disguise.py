@@ -16,7 +16,8 @@ from nlp.wordlists import words
 
 _PLAIN = {ord(tone): plain for plain, tones in TONES.items() for tone in tones}
 _PLAIN |= {code: chr(code + 32) for code in range(0x41, 0x5B)}
-_MARKS = r".·*_\-|/×✕✖❌~丶^+=★☆&#\U0001f300-\U0001faff"
+MARKS = r".·•‧・*_\-|/×✕✖❌~丶^+=★☆&#\U0001f300-\U0001faff"
+"""What people put between the characters of a word or a name to hide it; for a class of a pattern."""
 _LATIN = re.compile(f"[a-z{''.join(TONES.values())}]+")
 _HAN = re.compile("[\u4e00-\u9fff]")
 _BEFORE, _AFTER = "[a-z0-9.@/_]", r"[a-z@_]|\.[a-z]"
@@ -50,7 +51,7 @@ def _lists() -> _Lists:
     for line in words("disguised"):
         word, *sounds = line.lstrip("+-").split()
         signs = line.partition(word)[0]
-        patterns[word] = _pattern(word, sounds, _MARKS + " " * signs.count("+"))
+        patterns[word] = _pattern(word, sounds, MARKS + " " * signs.count("+"))
         unclear.update([word] * signs.count("-"))
         for start in range(len(word)):
             keys = ["".join(sounds[start:end]) for end in range(start + 1, len(word) + 1)]
@@ -64,7 +65,7 @@ def _lists() -> _Lists:
         patterns=patterns,
         unclear=frozenset(unclear),
         traces={key: frozenset(value) for key, value in traces.items()},
-        split=re.compile(rf"[{_MARKS} ](?<=([{risky}]).)[{_MARKS} ]?(?=([{risky}]))"),
+        split=re.compile(rf"[{MARKS} ](?<=([{risky}]).)[{MARKS} ]?(?=([{risky}]))"),
         respelled=respelled,
         spellings=re.compile("|".join(map(_whole, longest_first))),
     )

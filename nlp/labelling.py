@@ -20,7 +20,7 @@ from nlp.fusion import sigmoid
 from nlp.judgement import Judgement
 from nlp.labels import SENTIMENTS
 from nlp.minhash import shingles, similarity
-from nlp.terms import rarity
+from nlp.rarity import rarity
 from nlp.wide import LONGEST, Wide, grams
 
 DOUBT, DISPUTE, NOVEL, BLIND = "拿不准", "两部分意见不同", "新词", "抽查"

@@ -5,13 +5,12 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Collection, Sequence
-from functools import cache, cached_property, lru_cache
-from importlib.util import find_spec
-from pathlib import Path
+from functools import cached_property, lru_cache
 
 from nlp.clean import LINK, clip, normalise
 from nlp.judgement import Judgement
 from nlp.labels import SENTIMENTS
+from nlp.rarity import rarity
 from nlp.segment import Segmenter
 from nlp.wide import Wide
 from nlp.wordlists import words
@@ -36,22 +35,6 @@ _MARKUP = re.compile(
     re.IGNORECASE,
 )
 """Tags (of some the end went with a link), character references and places of pictures: {IMG:1}."""
-
-
-@cache
-def _idf() -> dict[str, str]:
-    """By word, as written: of a quarter of a million numbers few are ever asked for."""
-    spec = find_spec("jieba")
-    assert spec and spec.submodule_search_locations
-    # Found without importing it: jieba's source warns about itself (nlp.segment).
-    path = Path(spec.submodule_search_locations[0]) / "analyse" / "idf.txt"
-    parts = path.read_text("utf-8").split()
-    return dict(zip(parts[::2], parts[1::2], strict=True))
-
-
-def rarity(word: str, otherwise: float) -> float:
-    """Inverse document frequency of a word in jieba's corpus: the rarer, the larger; the median is 11.98."""
-    return float(_idf().get(word, otherwise))
 
 
 def _readable(text: str) -> str:

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import time
 
+import pytest
+
 from config.settings import Brand
 from nlp.brands import BrandMatcher, as_written
 
@@ -40,10 +42,36 @@ def test_latin_names_are_whole_words() -> None:
 
 
 def test_evasive_spelling_is_found_and_shown_as_written() -> None:
-    for text in ("雲橋金融", "云\u200b桥金融", "云·桥金融", "云 桥 金融", "ＹＱ"):
+    for text in (
+        "雲橋金融", "云\u200b桥金融", "云·桥金融", "云 桥 金融", "ＹＱ", "云•桥•金融", "云💩桥金融", "云⚡️桥金融",
+        "云\u3000桥\u3000金\u3000融", "云\xa0桥金融", "云×桥金融", "云—桥金融", "云\u200b·桥金融", "云桥</em>金融",
+        "云·桥",
+    ):  # fmt: skip
         (mention,) = FIND(f"听说{text}不行了")
         assert mention.brand_id == "yunqiao"
         assert f"听说{text}不行了"[mention.start : mention.end] == mention.name == text
+
+
+PLACES = [
+    Brand(id="jingdong", name="京东"),
+    Brand(id="jushi", name="聚石"),
+    Brand(id="cloud", name="云桥"),
+    Brand(id="east", name="东方财富"),
+]
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("北京 东莞 深圳三地通报,北京/东城区", []),
+        ("全家团聚 石家庄下雪,腾讯云/桥接模式", []),
+        ("云·桥跑路,京-东也是", ["云·桥", "京-东"]),
+        ("北京 东方财富,北京 东 京东", ["东方财富", "京东"]),
+    ],
+)
+def test_two_words_side_by_side_do_not_hide_a_name_of_two_characters(text: str, names: list[str]) -> None:
+    assert [found.name for found in BrandMatcher(PLACES).find(text)] == names
+    assert as_written("北京 东莞的京·东", ("京东",)) == ("京·东",)
 
 
 def test_names_that_a_text_hides_are_given_as_it_has_them() -> None:
