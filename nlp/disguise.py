@@ -59,15 +59,15 @@ def _lists() -> _Lists:
             for key in keys:
                 traces.setdefault(key, set()).add(word)
     risky = "".join(sorted({char for word in patterns for char in word}))
-    respelled = dict(line.split() for line in words("respelled"))
+    respelled = {spelling: (word, *edges) for spelling, word, *edges in map(str.split, words("respelled"))}
     longest_first = sorted(respelled, key=lambda spelling: (-len(spelling), spelling))
     return _Lists(
         patterns=patterns,
         unclear=frozenset(unclear),
         traces={key: frozenset(value) for key, value in traces.items()},
         split=re.compile(rf"[{MARKS} ](?<=([{risky}]).)[{MARKS} ]?(?=([{risky}]))"),
-        respelled=respelled,
-        spellings=re.compile("|".join(map(_whole, longest_first))),
+        respelled={spelling: word for spelling, (word, *_) in respelled.items()},
+        spellings=re.compile("|".join(_whole(each, *respelled[each][1:]) for each in longest_first)),
     )
 
 
@@ -85,10 +85,14 @@ def _pattern(word: str, sounds: list[str], marks: str) -> re.Pattern[str]:
     return re.compile(f"[{marks}]{{0,2}}".join(units))
 
 
-def _whole(spelling: str) -> str:
-    """A Latin edge must be the edge of a word. The first character leads: it is what the scan looks for."""
-    left = f"(?<!{_BEFORE}.)" if re.match("[a-z]", spelling) else ""
-    right = f"(?!{_AFTER})" if re.search("[a-z]$", spelling) else ""
+def _whole(spelling: str, edges: str = "|") -> str:
+    """A Latin edge must be the edge of a word, and none of the characters of ``edges`` (before|after) stands beside.
+
+    The first character leads: it is what the scan looks for.
+    """
+    before, after = edges.split("|")
+    left = f"(?<!{_BEFORE}.)" if re.match("[a-z]", spelling) else f"(?<![{before}].)" if before else ""
+    right = f"(?!{_AFTER})" if re.search("[a-z]$", spelling) else f"(?![{after}])" if after else ""
     return f"{re.escape(spelling[0])}{left}{re.escape(spelling[1:])}{right}"
 
 

@@ -45,6 +45,7 @@ from nlp.clean import clip, joined, normalise, own_words
         ("非法集(zi)与高利[dai]", "非法集资与高利贷"),
         ("跑★路,跑☆路,诈&骗,提#现", "跑路,跑路,诈骗,提现"),
         ("涉嫌zp", "涉嫌诈骗"),
+        ("又抱雷,首家暴雷平台,暴雷电话,bei捕,被.捕", "又爆雷,首家爆雷平台,爆雷电话,被捕,被捕"),
     ],
 )
 def test_hostile_spelling_is_undone_and_honest_spelling_kept(written: str, meant: str) -> None:
@@ -65,6 +66,9 @@ def test_hostile_spelling_is_undone_and_honest_spelling_kept(written: str, meant
         "北部beibu湾,baoli地产,youdao词典",
         "#大家快跑#路上,#我要投#资讯",
         "先提。现在,中国(China)",
+        "拥抱雷锋精神,熊抱雷军,拥抱了雷军",
+        "今晚有暴雷雨,次贷风暴雷曼倒闭",
+        "我们组被BU砍了",
     ],
 )
 def test_ordinary_text_stays(text: str) -> None:
