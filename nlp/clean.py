@@ -14,7 +14,10 @@ from nlp.pinyin import LONGEST, TONES, spells
 LINK = "网址"
 """What every link becomes; the encoder was pre-trained with this word."""
 
-_LINKS = re.compile(r"(?:https?://|www\.)[^\s\u3000-\u9fff\uff00-\uffef]+", re.IGNORECASE)
+LINKS = re.compile(
+    r"(?:https?://|www\.)[^\s\u2010-\u2027\u2e80-\u9fff\uf900-\ufaff\uff00-\uffef]+", re.IGNORECASE
+)
+"""They end at Chinese characters and punctuation."""
 _BLANK = re.compile(r"\s+")
 _ASTRAL = re.compile("[\U00010000-\U0001efff]")
 _REPEATED = re.compile(r"(.)\1{8,}", re.DOTALL)
@@ -85,6 +88,18 @@ def _composed(text: str) -> str:
     )  # again: one character becomes several marks, or one between them went
 
 
+def _readable(text: str) -> str:
+    """The text composed, links as 网址, white space folded."""
+    text = _composed(
+        LINKS.sub(LINK, text)
+    )  # before NFKC makes a mark that ends a link one that a link may contain
+    for _ in range(_PASSES):  # an invisible character may have stood between two that belong together
+        if unicodedata.is_normalized("NFKC", text):
+            break
+        text = _composed(text)
+    return _BLANK.sub(" ", LINKS.sub(LINK, text))
+
+
 def _without_sound(found: re.Match[str]) -> str:
     """What was written without pinyin at its front: a syllable with a tone, or how what stands before sounds."""
     written, before = found[0], found.string[max(0, found.start() - LONGEST) : found.start()]
@@ -103,12 +118,7 @@ def normalise(text: str) -> str:
     undone: invisible and traditional characters, pinyin in brackets, disguised risk words (``nlp.disguise``).
     Bounded time for any input; lone surrogates and control characters vanish.
     """
-    text = _composed(text)
-    for _ in range(_PASSES):  # an invisible character may have stood between two that belong together
-        if unicodedata.is_normalized("NFKC", text):
-            break
-        text = _composed(text)
-    text = _BLANK.sub(" ", _LINKS.sub(LINK, text))
+    text = _readable(text)
     for _ in range(_PASSES):
         before, text = text, undisguised(_BRACKETED.sub(_without_sound, text))
         if text == before:
@@ -126,7 +136,7 @@ def is_disguised(text: str) -> bool:
     han = [ord(char) for char in text if "\u4e00" <= char <= "\u9fff"]
     if sum(code in _drops() for code in han) > _TRADITIONAL * len(han):
         return True
-    plain = _BLANK.sub(" ", _LINKS.sub(LINK, _composed(text))).replace("暴雷", "爆雷")
+    plain = _readable(text).replace("暴雷", "爆雷")
     return undisguised(_BRACKETED.sub(_without_sound, plain)) != plain
 
 

@@ -22,6 +22,8 @@ from nlp.clean import clip, joined, normalise, own_words
         ("跑\u200b路", "跑路"),
         ("ＡＰＰ，打不开", "APP,打不开"),
         ("见https://t.cn/Ab12转发", "见网址转发"),
+        ("见http://t.cn/A6abc，PayPal与e租宝", "见网址,PayPal与e租宝"),
+        ("见ｈｔｔｐ://t.cn/A6abc“PayPal”，www.a.cn…OKEx", "见网址“PayPal”,网址...OKEx"),
         ("a  b\n\tc", "a b c"),
         ("年化3.5%,提前还款", "年化3.5%,提前还款"),
         ("跑lu8跑lucky", "跑路8跑lucky"),
