@@ -42,6 +42,8 @@ _COMPANY = re.compile(
     r"$|[^\u4e00-\u9fff]|有限|公司|集团|控股|股份|平台|APP|App|app|官方|官网|客服|[的是和与跑爆暴提逾涉被已又还也都]"
 )
 """What follows a name rather than an everyday word."""
+_NO_BANK = "(?!业(?![务绩])|间(?!接)|保险监|同业(?:公会|协会)|监管[局委])"
+"""What makes regulators and associations of a bank's name: 中国银行保险监督管理委员会, 北京银行业协会."""
 _FULL = re.compile("有限(?:责任)?公司")
 _FULL_RUN = re.compile(r"[\u4e00-\u9fffA-Za-z0-9()（）]*\Z")
 _FULL_BREAKS = re.compile("|".join(map(re.escape, words("clauses"))))
@@ -104,8 +106,8 @@ def _listed(line: str) -> tuple[str, str]:
 
 
 def _known(name: str) -> str:
-    """A pattern for a known name; 微信支付宝 are two companies, and 微信支付 is none of them."""
-    return re.escape(name) + "(?!宝)" * name.endswith("支付")
+    """A pattern for a known name; 微信支付宝 are two companies, and 微信支付 is none of them; a regulator no bank."""
+    return re.escape(name) + "(?!宝)" * name.endswith("支付") + _NO_BANK * name.endswith("银行")
 
 
 @cache
