@@ -89,8 +89,8 @@ def _is_chance(folded: str, places: Sequence[int], start: int, end: int) -> bool
     return any(rarity(word, 0) for word in (*before, *after))
 
 
-def _bounded(name: str) -> str:
-    """A Latin or digit edge must be the edge of a word: JD is not in JDK."""
+def bounded(name: str) -> str:
+    """A pattern for a name. A Latin or digit edge must be the edge of a word: JD is not in JDK."""
     left = r"(?<![a-z0-9])" if re.match(r"[a-z0-9]", name) else ""
     right = r"(?![a-z0-9])" if re.search(r"[a-z0-9]$", name) else ""
     return f"{left}{re.escape(name)}{right}"
@@ -112,7 +112,7 @@ class BrandMatcher:
                     self._spared.setdefault(low, set()).add(brand.id)
         self._brand = {name: brand for name, (brand, _) in named.items()}
         spared = [name for name in self._spared if name not in named]
-        patterns = [(name, _bounded(name) + tail) for name, (_, tail) in named.items()]
+        patterns = [(name, bounded(name) + tail) for name, (_, tail) in named.items()]
         patterns += [(name, re.escape(name)) for name in spared]
         patterns.sort(key=lambda pair: -len(pair[0]))
         self._pattern = re.compile("|".join(pattern for _, pattern in patterns)) if patterns else None

@@ -6,7 +6,8 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import cache
 
-from nlp.clean import clip, simplify
+from nlp.brands import bounded
+from nlp.clean import LINKS, clip, simplify
 from nlp.wordlists import words
 
 MOST = 12
@@ -17,9 +18,13 @@ _SURE_ENDS = tuple(words("sure"))
 _GENERIC = frozenset(words("generic"))
 _GENERIC_ENDS = tuple(word for word in _GENERIC if len(word) > 1)
 _MODIFIERS = frozenset(words("modifiers"))
-_COUNT = "[0-9一二两三四五六七八九十百千万数几多余]{1,8}[名位]|[数几上][十百千万]+"
+_COUNT = "[0-9一二两三四五六七八九十百千万数几多余]{1,8}[名位]|[数几上][十百千万]+[名位]?"
 """So many people or companies: 上千名, 多位, 数百."""
-_BREAKS = re.compile("|".join([_COUNT, *map(re.escape, sorted(words("breaks"), key=len, reverse=True))]))
+_DATE = "[0-9]{1,2}日(?:起|晚间?|早间?|上午|下午)?|[0-9]{1,2}点(?!名)半?"
+"""The end of a date or a time: 11月30日, 7月16日晚间, 10点半."""
+_BREAKS = re.compile(
+    "|".join([_DATE, _COUNT, *map(re.escape, sorted(words("breaks"), key=len, reverse=True))])
+)
 _SOFT = frozenset("小新老大好中和一两三百万金元全多成资真天上下前后内外月年人号国第原坏各系")
 """Breaks that names begin with as well; where only they stand before a name, they belong to it."""
 _STRICT = frozenset(words("strict"))
@@ -46,7 +51,7 @@ _NO_BANK = "(?!业(?![务绩])|间(?!接)|保险监|同业(?:公会|协会)|监�
 """What makes regulators and associations of a bank's name: 中国银行保险监督管理委员会, 北京银行业协会."""
 _FULL = re.compile("有限(?:责任)?公司")
 _FULL_RUN = re.compile(r"[\u4e00-\u9fffA-Za-z0-9()（）]*\Z")
-_FULL_BREAKS = re.compile("|".join(map(re.escape, words("clauses"))))
+_FULL_BREAKS = re.compile("|".join([_DATE, *map(re.escape, words("clauses"))]))
 
 
 class EntityFinder:
@@ -92,11 +97,12 @@ class EntityFinder:
 
 
 def _plain(text: str) -> tuple[str, Sequence[int]]:
-    """The text in simplified characters without invisible ones, and for each character its place in the original."""
+    """Simplified characters without invisible ones, blanks for links; and the place of each in the original."""
     plain = simplify(text)
-    if len(plain) == len(text):
-        return plain, range(len(text))
-    return plain, [place for place, char in enumerate(text) if simplify(char)]
+    places = (
+        range(len(text)) if len(plain) == len(text) else [i for i, char in enumerate(text) if simplify(char)]
+    )
+    return LINKS.sub(lambda link: " " * len(link[0]), plain), places
 
 
 def _listed(line: str) -> tuple[str, str]:
@@ -107,7 +113,7 @@ def _listed(line: str) -> tuple[str, str]:
 
 def _known(name: str) -> str:
     """A pattern for a known name; 微信支付宝 are two companies, and 微信支付 is none of them; a regulator no bank."""
-    return re.escape(name) + "(?!宝)" * name.endswith("支付") + _NO_BANK * name.endswith("银行")
+    return bounded(name) + "(?!宝)" * name.endswith("支付") + _NO_BANK * name.endswith("银行")
 
 
 @cache
