@@ -64,16 +64,16 @@ def fold(text: str) -> tuple[str, Sequence[int]]:
 
 
 def as_written(text: str, names: Sequence[str]) -> tuple[str, ...]:
-    """The names, each as the text has it where it hides it from a search (云·桥 金融)."""
+    """The names or words, each as the text has it where it hides it from a search (云·桥 金融, 雲橋)."""
     low = text.lower()
     hidden = [name for name in dict.fromkeys(names) if name.lower() not in low]
-    if not hidden or not _DROPPED.search(text):
+    if not hidden:
         return tuple(names)
     folded, places = fold(text)
     written = {}
     for name in hidden:
         plain = fold(name)[0]
-        for found in re.finditer(re.escape(plain), folded) if plain else ():
+        for found in re.finditer(re.escape(plain), folded) if plain and plain in folded else ():
             if not _is_chance(folded, places, *found.span()):
                 written[name] = text[places[found.start()] : places[found.end() - 1] + 1]
                 break

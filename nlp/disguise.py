@@ -111,6 +111,11 @@ def undisguised(text: str) -> str:
     return text
 
 
+def disguised(text: str) -> dict[str, str]:
+    """The risk words that a text disguises, and how it first writes each."""
+    return {word: text[start:end] for start, end, word in sorted(_found(text), reverse=True)}
+
+
 def _found(text: str) -> Iterator[Span]:
     lists = _lists()
     low = text.lower()

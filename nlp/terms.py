@@ -7,7 +7,9 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from functools import cached_property, lru_cache
 
+from nlp.brands import as_written
 from nlp.clean import LINK, clip, normalise
+from nlp.disguise import disguised
 from nlp.judgement import Judgement
 from nlp.labels import SENTIMENTS
 from nlp.rarity import rarity
@@ -17,6 +19,8 @@ from nlp.wordlists import words
 
 MOST_KEYWORDS = 10
 MOST_DECISIVE = 5
+LONGEST = 12
+"""Characters of a decisive word."""
 FAINT = 0.2
 """Part of the loudest decisive word's weight below which another one is chance (风口浪尖 beside 跑路)."""
 EVERYDAY = 6.0
@@ -111,7 +115,7 @@ class Terms:
                 worth = max(worth, 0.0) * 1.5 + 1e-3
             elif self._says_little(word) or any(word in name for name in plain):
                 continue
-            if len(word) <= 12 and worth > 0 and self._telling(word):
+            if len(word) <= LONGEST and worth > 0 and self._telling(word):
                 scored[word] = max(worth, scored.get(word, 0.0))
         least = FAINT * max(scored.values(), default=0.0)
         loud = [word for word, worth in scored.items() if worth >= least]
@@ -119,11 +123,22 @@ class Terms:
 
 
 def _literal(original: str, words: Sequence[str]) -> tuple[str, ...]:
-    """The first words that stand in the original as they are, in its own case."""
+    """The first words that stand in the original, each as it writes it: in its own case and script, or disguised."""
     found: list[str] = []
     low = original.lower()
-    for word in words:
-        at = low.find(word) if len(low) == len(original) else original.find(word)
-        if at >= 0 and len(found) < MOST_DECISIVE:
-            found.append(original[at : at + len(word)])
-    return tuple(found)
+    disguises: dict[str, str] | None = None
+    for word, written in zip(words, as_written(original[:READ], words), strict=True):
+        at = low.find(written.lower()) if len(low) == len(original) else original.find(written)
+        literal = original[at : at + len(written)] if at >= 0 else ""
+        if not literal:
+            disguises = disguised(original[:READ]) if disguises is None else disguises
+            literal = _disguise_of(word, disguises)
+        if 0 < len(literal) <= LONGEST and literal not in found:
+            found.append(literal)
+    return tuple(found[:MOST_DECISIVE])
+
+
+def _disguise_of(word: str, disguises: dict[str, str]) -> str:
+    """How the word is written, or else what it is part of (TX不了), or has in it (卷款跑lu)."""
+    near = [plain for plain in disguises if plain in word or word in plain]
+    return disguises[min(near, key=lambda plain: abs(len(plain) - len(word)))] if near else ""

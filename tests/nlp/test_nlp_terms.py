@@ -91,6 +91,21 @@ def test_a_word_that_was_only_guessed_decides_nothing(terms: Terms, segmenter: S
     assert terms.decisive(text, _negative(text), Loud()) == ("卷款跑路",)
 
 
+@pytest.mark.parametrize(
+    ("text", "marked"),
+    [
+        ("捲款跑路，提現困難，涉嫌詐騙", {"捲款跑路", "提現困難", "詐騙"}),
+        ("爆lei了，提.现难，失\u200b联，老板跑🦌", {"爆lei", "提.现", "失\u200b联", "跑🦌"}),
+        ("TX不了，卷款跑lu，非法集zi", {"TX不了", "跑lu", "非法集zi"}),
+    ],
+)
+def test_words_that_a_post_hides_are_given_as_it_writes_them(
+    terms: Terms, text: str, marked: set[str]
+) -> None:
+    decisive = terms.decisive(text, _negative(text), Loud())
+    assert marked <= set(decisive) and all(word in text for word in decisive)
+
+
 class Softer(Wide):
     """The first four characters speak, the others as loudly as they are told to."""
 
