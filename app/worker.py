@@ -10,7 +10,7 @@ from typing import Protocol
 
 from domain.assessment import Assessment
 from domain.errors import RefusedError, StoreError, YujingError
-from domain.post import Post
+from domain.post import Post, joined
 from store.inbox import Inbox, Leased
 from store.posts import Judged, Posts
 
@@ -161,16 +161,16 @@ class Worker:
         return worked + Worked(dropped=len(items) - len(wanted))
 
     def _store(self, items: Sequence[Leased]) -> Worked:
-        newest: dict[str, Post] = {}
+        arrived: dict[str, Post] = {}
         for item in items:
-            held = newest.get(item.post.id)
-            if held is None or item.post.fetched_at >= held.fetched_at:
-                newest[item.post.id] = item.post
+            held = arrived.get(item.post.id)
+            arrived[item.post.id] = joined(held, item.post) if held else item.post
         assessor = self._assessor()
-        known = self._posts.known(list(newest))
+        known = self._posts.known(list(arrived))
         same, new = [], []
-        for post in newest.values():
-            old = known.get(post.id)
+        for came in arrived.values():
+            old = known.get(came.id)
+            post = joined(old.post, came) if old else came
             if old and old.post.whole == post.whole and old.assessment.model == assessor.model:
                 same.append(
                     Judged(post=post, assessment=replace(old.assessment, influence=self._influence(post)))

@@ -18,13 +18,12 @@ from crawlers.privacy import mask
 from crawlers.rejects import Rejects
 from crawlers.rows import Row, read_rows
 from domain.errors import InputError, UsageError
-from domain.post import Engagement, Post, Tier
+from domain.post import COUNTERS, Engagement, Post, Tier
 from store.inbox import Inbox
 from store.ledger import SourceRuns
 
 SOURCE = "import"
 COLUMNS = ("id", "platform", "url", "author", "published_at", "title", "text")
-COUNTERS = ("reposts", "comments", "likes", "views")
 BATCH = 500
 SAID = 20
 """Bad rows of a file that are said one by one; the others are counted."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
+
+COUNTERS = ("reposts", "comments", "likes", "views")
 
 
 class Tier(StrEnum):
@@ -33,7 +35,7 @@ class Engagement:
     views: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("reposts", "comments", "likes", "views"):
+        for name in COUNTERS:
             if getattr(self, name) < 0:
                 raise ValueError(f"engagement.{name} is negative")
 
@@ -67,7 +69,7 @@ class Post:
     platform: str
     """Where it was published: weibo, guba, heimao, news, … (free, lower case)."""
     source: str
-    """Id of the configured source that brought it; ``import`` for files."""
+    """Id of the configured source that brought these words of it; ``import`` for files."""
     native_id: str
     """The platform's own id of it."""
     text: str
@@ -100,3 +102,38 @@ class Post:
 def post_id(platform: str, native_id: str) -> str:
     """Stable id of a post: 32 hex digits of SHA-256 over platform and native id."""
     return hashlib.sha256(f"{platform}\0{native_id}".encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+def joined(old: Post, new: Post) -> Post:
+    """One post of two accounts of it, ``new`` having come later: nothing is replaced by something poorer.
+
+    A source's newer words replace its own, shorter or not, for authors edit. Of two sources (a feed's teaser and the
+    article, another tool's export and our crawl) the longer words stay, as their source's; the higher tier, and the
+    larger of each counter. A title, a link or an author that one of them lacks is the other's.
+    """
+    same = new.source == old.source
+    if same and new.fetched_at < old.fetched_at:
+        return old
+    kept, other = (new, old) if same or len(new.whole) > len(old.whole) else (old, new)
+    author = kept.author if kept.author.key else other.author
+    whole = replace(
+        kept,
+        title=kept.title or other.title,
+        url=kept.url or other.url,
+        author=replace(author, tier=kept.author.tier),
+        repost_of=kept.repost_of or other.repost_of,
+    )
+    if same:
+        return whole
+    tier = max(old.author.tier, new.author.tier, key=lambda tier: tier.weight)
+    dated = new if old.date_only else old
+    return replace(
+        whole,
+        author=replace(author, tier=tier),
+        published_at=dated.published_at,
+        date_only=dated.date_only,
+        fetched_at=max(old.fetched_at, new.fetched_at),
+        engagement=Engagement(
+            **{name: max(getattr(old.engagement, name), getattr(new.engagement, name)) for name in COUNTERS}
+        ),
+    )

@@ -13,7 +13,7 @@ import pytest
 from app.worker import Worker
 from domain.assessment import Assessment, Sentiment
 from domain.errors import ModelError, RefusedError, StoreError
-from domain.post import Engagement, Post, post_id
+from domain.post import Author, Engagement, Post, Tier, post_id
 from store.inbox import Inbox, open_inbox
 from store.posts import Judged, Posts, open_posts
 
@@ -113,6 +113,44 @@ def test_an_edited_text_is_judged_again(inbox: Inbox, posts: Posts) -> None:
     inbox.put([post("1", "改了的话", fetched_at=later)], now=later)
     work.drain(now=lambda: later)
     assert judge.asked == ["平静的一天", "改了的话"]
+
+
+def test_a_teaser_and_an_import_take_nothing_from_a_post_that_was_crawled_whole(
+    inbox: Inbox, posts: Posts
+) -> None:
+    whole = post(
+        "1",
+        "提现困难，投资人已报警，平台回应称正在处理",
+        title="云桥金融",
+        url="https://example.com/1",
+        author=Author(key="k", name="财***", tier=Tier.BIG_V),
+        engagement=Engagement(reposts=5, comments=3),
+    )
+    later = NOW + timedelta(hours=1)
+    teaser = post("1", "公司今日回应。", source="rss", fetched_at=later)
+    row = post("1", "提现困难", source="import", fetched_at=later, engagement=Engagement(likes=900))
+    judge = Counting()
+    work = worker(inbox, posts, judge)
+    inbox.put([whole], now=NOW)
+    work.drain(now=lambda: NOW)
+    for each in (teaser, row):
+        inbox.put([each], now=later)
+        work.drain(now=lambda: later)
+    stored = posts.get(whole.id)
+    together = Engagement(reposts=5, comments=3, likes=900)
+    assert stored and stored.post == replace(whole, fetched_at=later, engagement=together)
+    assert judge.asked == [whole.text] and stored.assessment.influence == together.total
+
+
+def test_an_article_replaces_the_teaser_of_another_source_whichever_waits_first(
+    inbox: Inbox, posts: Posts
+) -> None:
+    article = post("1", "提现困难，投资人已报警，平台回应称正在处理")
+    teaser = post("1", "公司今日回应。", source="rss", fetched_at=NOW + timedelta(minutes=1))
+    inbox.put([teaser, article], now=NOW)
+    worker(inbox, posts, Counting()).drain(now=lambda: NOW)
+    stored = posts.get(article.id)
+    assert stored and (stored.post.source, stored.post.text) == ("weibo", article.text)
 
 
 def test_a_broken_model_buries_nothing(inbox: Inbox, posts: Posts) -> None:

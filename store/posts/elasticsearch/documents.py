@@ -13,7 +13,7 @@ from typing import Any
 
 from domain.assessment import Assessment, Sentiment
 from domain.errors import StoreError
-from domain.post import Engagement, Post
+from domain.post import COUNTERS, Engagement, Post
 from store import codec
 from store.codec import clean
 from store.embedded import from_micros, micros
@@ -106,7 +106,7 @@ def _counters(post: Post) -> dict[str, int]:
 
 
 def _named(counts: Any) -> dict[str, int]:
-    return dict(zip(("reposts", "comments", "likes", "views"), counts, strict=True))
+    return dict(zip(COUNTERS, counts, strict=True))
 
 
 def _post(post: Post, tokens: str, ingested: datetime) -> dict[str, Any]:
