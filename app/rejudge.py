@@ -23,6 +23,8 @@ BATCH = 256
 
 Again = Callable[[Sequence[Post], Sequence[Assessment]], list[Assessment]]
 """Judges posts that were judged before; see ``nlp.analyzer.Analyzer.again``."""
+Stands = Callable[[Post, Assessment], bool]
+"""Whether a judgement is what would be made now; see ``nlp.analyzer.Analyzer.stands``."""
 Progress = Callable[[int, int], None]
 """Posts looked at so far, and how many there are."""
 
@@ -86,12 +88,14 @@ class Staged:
 
 
 def stage(
-    posts: Posts, staged: Staged, *, model: str, again: Again, since: datetime, progress: Progress
+    posts: Posts, staged: Staged, *, stands: Stands, again: Again, since: datetime, progress: Progress
 ) -> int:
-    """Judge every post since a time that neither the store nor the file has of this model; returns how many."""
+    """Judge every post since a time of which neither the store nor the file has what stands; returns how many."""
     judged, seen = 0, 0
     for page, total in _pages(posts, since):
-        old = [each for each in page if each.assessment.model != model and not staged.holds(each.post)]
+        old = [
+            each for each in page if not stands(each.post, each.assessment) and not staged.holds(each.post)
+        ]
         if old:
             found = [each.post for each in old]
             staged.add(found, again(found, [each.assessment for each in old]))
@@ -115,7 +119,7 @@ def put(posts: Posts, staged: Staged, corrected: Callable[[Sequence[Judged]], li
     """Put the judgements over the stored ones, people's corrections over both; returns how many were replaced.
 
     Story, suspicion and influence are of the post, not of the model, and stay. A post that was forgotten or edited
-    meanwhile is left alone. Done twice, the second time does nothing.
+    meanwhile is left alone. Done twice is as done once.
     """
     replaced = 0
     for part in staged.read():
@@ -123,7 +127,7 @@ def put(posts: Posts, staged: Staged, corrected: Callable[[Sequence[Judged]], li
         batch = []
         for post, mark, made in part:
             old = known.get(post)
-            if old and text_mark(old.post) == mark and old.assessment.model != made.model:
+            if old and text_mark(old.post) == mark:
                 kept = old.assessment
                 batch.append(
                     Judged(

@@ -32,7 +32,10 @@ class Judge(Protocol):
         """``NAME@VERSION``."""
 
     def again(self, posts: Sequence[Post], before: Sequence[Assessment]) -> list[Assessment]:
-        """Judge posts that another model judged."""
+        """Judge posts that were judged before."""
+
+    def stands(self, post: Post, assessment: Assessment) -> bool:
+        """Whether a judgement of this text is what would be made now."""
 
 
 class Switch:
@@ -80,7 +83,9 @@ class Switch:
         posts, since = self._posts(), now() - past
 
         def catch_up() -> int:
-            return stage(posts, staged, model=judge.model, again=judge.again, since=since, progress=progress)
+            return stage(
+                posts, staged, stands=judge.stands, again=judge.again, since=since, progress=progress
+            )
 
         # The old model goes on judging meanwhile: pass after pass there is less to catch up with.
         while catch_up() > BATCH:

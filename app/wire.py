@@ -260,6 +260,7 @@ class App:
             influence=influence,
             corrected=self.corrector.over,
             erased=lambda: self.ledger.states.load(ERASED),
+            own={source.id for source in self.settings.sources if source.brand},
             settled=self.switch.settled,
         )
 

@@ -18,12 +18,14 @@ from store.posts import Judged, Posts
 class Assessor(Protocol):
     """The classifier as the worker sees it."""
 
-    @property
-    def model(self) -> str:
-        """Name and version of the model."""
-
     def assess(self, posts: Sequence[Post]) -> list[Assessment]:
         """Judgements in the order of the posts."""
+
+    def again(self, posts: Sequence[Post], before: Sequence[Assessment]) -> list[Assessment]:
+        """Judgements of texts that were judged before, whose stories stay."""
+
+    def stands(self, post: Post, assessment: Assessment) -> bool:
+        """Whether a judgement of this text is what would be made now."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,7 +58,8 @@ class Worker:
 
     ``influence`` recomputes a post's influence from its counters, for posts whose text was judged before.
     ``corrected`` puts people's corrections over judgements; ``erased`` tells the keys of authors whose posts are not
-    stored; ``settled`` is entered for each batch and lets no model be switched meanwhile.
+    stored; ``own`` names the sources that belong to one brand (``domain.post.joined``); ``settled`` is entered for
+    each batch and lets no model be switched meanwhile.
     """
 
     def __init__(
@@ -68,6 +71,7 @@ class Worker:
         influence: Callable[[Post], float],
         corrected: Callable[[Sequence[Judged]], list[Judged]] = list,
         erased: Callable[[], Collection[str]] = frozenset,
+        own: Collection[str] = frozenset(),
         settled: Callable[[datetime], AbstractContextManager[None]] = lambda _: nullcontext(),
         batch: int = 128,
         lease: timedelta = timedelta(minutes=5),
@@ -79,6 +83,7 @@ class Worker:
         self._influence = influence
         self._corrected = corrected
         self._erased = erased
+        self._own = own
         self._settled = settled
         self._batch = batch
         self._lease = lease
@@ -164,23 +169,24 @@ class Worker:
         arrived: dict[str, Post] = {}
         for item in items:
             held = arrived.get(item.post.id)
-            arrived[item.post.id] = joined(held, item.post) if held else item.post
+            arrived[item.post.id] = joined(held, item.post, own=self._own) if held else item.post
         assessor = self._assessor()
         known = self._posts.known(list(arrived))
-        same, new = [], []
+        same, new, again = [], [], []
         for came in arrived.values():
             old = known.get(came.id)
-            post = joined(old.post, came) if old else came
-            if old and old.post.whole == post.whole and old.assessment.model == assessor.model:
+            post = joined(old.post, came, own=self._own) if old else came
+            if old is None or old.post.whole != post.whole:
+                new.append(post)
+            elif assessor.stands(post, old.assessment):
                 same.append(
                     Judged(post=post, assessment=replace(old.assessment, influence=self._influence(post)))
                 )
             else:
-                new.append(post)
-        judged = (
-            [Judged(post=p, assessment=a) for p, a in zip(new, assessor.assess(new), strict=True)]
-            if new
-            else []
-        )
+                again.append(post)
+        made = assessor.assess(new) if new else []
+        if again:
+            made += assessor.again(again, [known[post.id].assessment for post in again])
+        judged = [Judged(post=p, assessment=a) for p, a in zip([*new, *again], made, strict=True)]
         self._posts.put(self._corrected([*judged, *same]))
         return Worked(judged=len(judged), refreshed=len(items) - len(judged))

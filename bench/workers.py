@@ -152,6 +152,12 @@ class _Model:
             for p in posts
         ]
 
+    def again(self, posts: Sequence[Post], before: Sequence[Assessment]) -> list[Assessment]:
+        return self.assess(posts)
+
+    def stands(self, post: Post, assessment: Assessment) -> bool:
+        return True
+
 
 def _work(url: str, posts_url: str, model: str) -> None:
     inbox, posts, judge = (

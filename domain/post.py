@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
@@ -104,17 +105,20 @@ def post_id(platform: str, native_id: str) -> str:
     return hashlib.sha256(f"{platform}\0{native_id}".encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
-def joined(old: Post, new: Post) -> Post:
+def joined(old: Post, new: Post, *, own: Collection[str] = ()) -> Post:
     """One post of two accounts of it, ``new`` having come later: nothing is replaced by something poorer.
 
     A source's newer words replace its own, shorter or not, for authors edit. Of two sources (a feed's teaser and the
     article, another tool's export and our crawl) the longer words stay, as their source's; the higher tier, and the
     larger of each counter. A title, a link or an author that one of them lacks is the other's.
+
+    ``own``: sources that belong to one brand and so know whom a post is about. Of words as long, theirs stay.
     """
     same = new.source == old.source
     if same and new.fetched_at < old.fetched_at:
         return old
-    kept, other = (new, old) if same or len(new.whole) > len(old.whole) else (old, new)
+    fuller = (len(new.whole), new.source in own) > (len(old.whole), old.source in own)
+    kept, other = (new, old) if same or fuller else (old, new)
     author = kept.author if kept.author.key else other.author
     whole = replace(
         kept,

@@ -79,7 +79,7 @@ class Analyzer:
         ]
 
     def again(self, posts: Sequence[Post], before: Sequence[Assessment]) -> list[Assessment]:
-        """Judge posts that another model judged ``before``: their stories and what hangs on them stay.
+        """Judge posts that were judged ``before``: their stories and what hangs on them stay.
 
         Stories are remembered for days only; placed anew, an old post would begin one of its own.
         """
@@ -89,6 +89,17 @@ class Analyzer:
             self._assessment(post, *each, place)
             for post, each, place in zip(posts, read, places, strict=True)
         ]
+
+    def stands(self, post: Post, assessment: Assessment) -> bool:
+        """Whether a judgement of this text is still this model's, and about the brands that are found in it now.
+
+        An alias, or the brand of a source, may have been added since, or taken away.
+        """
+        found = {mention.brand_id for mention in self._matcher.find(post.whole)} or self._owner(post)
+        named = {entity.brand for entity in assessment.entities} - {""}
+        # A person may have named a brand that is not found by its names.
+        agree = found <= named if assessment.corrected_by else found == named
+        return agree and assessment.model == self.model
 
     def read(self, posts: Sequence[Post]) -> list[tuple[list[Named], Judgement]]:
         """The companies of each post and what the model makes of it, no store being touched."""
@@ -141,10 +152,15 @@ class Analyzer:
                 name for (name, b), p in zip(named, judged.entities, strict=True) if p is ps[0] and b == brand
             )
             result.append(_judged(shown, brand, np.mean(ps, axis=0)))
-        owner = self._about.get(post.source, "")
-        if owner in self._names and not any(entity.brand for entity in result):
-            result.append(_judged(self._names[owner], owner, np.array(judged.sentiment)))
+        if not any(entity.brand for entity in result):
+            result += [
+                _judged(self._names[id_], id_, np.array(judged.sentiment)) for id_ in self._owner(post)
+            ]
         return tuple(result)
+
+    def _owner(self, post: Post) -> set[str]:
+        """The brand that the post's source belongs to, where it is watched."""
+        return {self._about.get(post.source, "")} & self._names.keys()
 
 
 def _judged(name: str, brand: str, p: np.ndarray) -> EntityJudgement:

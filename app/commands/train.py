@@ -21,7 +21,10 @@ ADAPT_MIN, WHOLE_MIN, GUIDE_MIN, DISTIL_MIN = 4.0, 45.0, 45.0, 45.0
 LABELS = "自己的标注：JSONL、CSV（label export 的格式），或 ledger（已导入的）；可多次给出"
 Labels = Annotated[list[str] | None, typer.Option("--labels", metavar="FILE", help=LABELS)]
 Rollback = Annotated[bool, typer.Option("--rollback", help="退回上一个模型")]
-Rejudge = Annotated[bool, typer.Option("--rejudge", help="升级程序后：用在用的模型重判最近 28 天")]
+Rejudge = Annotated[
+    bool,
+    typer.Option("--rejudge", help="升级程序、改了品牌名称或数据源的 brand 之后：用在用的模型重判最近 28 天"),
+]
 By = Annotated[str, typer.Option("--by", help="是谁；默认登录名")]
 Data = Annotated[Path | None, typer.Option("--data", help="从头训练：语料目录", show_default=False)]
 BASE = "从头训练：Hugging Face 格式的编码器目录、hub 名称或模型目录，默认随程序"

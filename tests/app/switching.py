@@ -57,6 +57,9 @@ class Stern:
         self.asked += len(posts)
         return [self._judge(post, old) for post, old in zip(posts, before, strict=True)]
 
+    def stands(self, post: Post, assessment: Assessment) -> bool:
+        return assessment.model == self.model
+
     def _judge(self, post: Post, old: Assessment) -> Assessment:
         bad = int(hashlib.sha256(post.id.encode()).hexdigest()[:8], 16) / 2**32 < self._share
         sentiment = Sentiment.NEGATIVE if bad or old.sentiment is Sentiment.NEGATIVE else old.sentiment

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,7 +22,7 @@ from app.labels import take
 from app.models import chosen
 from app.wire import App
 from domain.errors import ConfigError, InputError, ModelError, UsageError
-from domain.post import Post, post_id
+from domain.post import Engagement, Post, post_id
 from nlp import bundle
 from nlp.adapt import Outcome
 from nlp.bundle import named, shipped
@@ -351,6 +352,28 @@ def test_a_spoilt_decision_is_one_clear_line_and_touches_nothing(app: App, conte
     with pytest.raises(ModelError, match="内容不对"):
         app.switch.finish(now=NOW)
     assert len(app.posts.search(Query(limit=100)).found) == 8 and app.models.lines() == ("shipped",)
+
+
+def test_an_alias_that_is_added_reaches_what_is_stored(app: App, tmp_path: Path) -> None:
+    one, two = post(20, "桥宝宝又卡住了，提现没到账"), post(21, "桥宝宝今天转不出去")
+    app.inbox.put([one, two], now=NOW)
+    app.worker.drain(now=lambda: NOW)
+    assert app.posts.search(Query(brand="yunqiao", text="桥宝宝")).total == 0
+    folder = tmp_path / "config"
+    shutil.copytree(app.environment.config, folder, ignore=shutil.ignore_patterns("*.py", "__pycache__"))
+    brands = folder / "brands.yaml"
+    brands.write_text(brands.read_text("utf-8").replace("[云桥, ", "[云桥, 桥宝宝, "), "utf-8")
+    later = App.from_environment({"YUJING_HOME": str(app.home), "YUJING_CONFIG": str(folder)})
+    with closing(later):
+        grown = replace(one, engagement=Engagement(likes=900), fetched_at=NOW + timedelta(minutes=1))
+        later.inbox.put([grown], now=NOW)
+        later.worker.drain(now=lambda: NOW)
+        found = later.posts.search(Query(brand="yunqiao", text="桥宝宝")).found
+        assert [each.post.id for each in found] == [one.id]
+        done = training.rejudge(later, by="王芳", say=print, progress=lambda a, b: None)
+        assert done["rejudged"] == 1
+        assert later.posts.search(Query(brand="yunqiao", text="桥宝宝")).total == 2
+        assert training.rejudge(later, by="王芳", say=print, progress=lambda a, b: None)["rejudged"] == 0
 
 
 def test_history_is_judged_anew_after_an_upgrade(app: App) -> None:

@@ -43,6 +43,13 @@ class Counting:
             for post in posts
         ]
 
+    def again(self, posts: Sequence[Post], before: Sequence[Assessment]) -> list[Assessment]:
+        made = self.assess(posts)
+        return [replace(each, story=old.story) for each, old in zip(made, before, strict=True)]
+
+    def stands(self, post: Post, assessment: Assessment) -> bool:
+        return assessment.model == self.model
+
 
 def post(native: str, text: str = "平静的一天", **more: object) -> Post:
     base = Post(
@@ -113,6 +120,29 @@ def test_an_edited_text_is_judged_again(inbox: Inbox, posts: Posts) -> None:
     inbox.put([post("1", "改了的话", fetched_at=later)], now=later)
     work.drain(now=lambda: later)
     assert judge.asked == ["平静的一天", "改了的话"]
+
+
+def test_a_known_text_whose_judgement_no_longer_stands_is_judged_again_in_its_story(
+    inbox: Inbox, posts: Posts
+) -> None:
+    """An alias that was added this morning."""
+
+    class Doubting(Counting):
+        def stands(self, post: Post, assessment: Assessment) -> bool:
+            return False
+
+    first, later = post("1"), NOW + timedelta(days=9)
+    inbox.put([first], now=NOW)
+    worker(inbox, posts, Counting()).drain(now=lambda: NOW)
+    stored = posts.get(first.id)
+    assert stored
+    posts.put([replace(stored, assessment=replace(stored.assessment, story="the first of it"))])
+    judge = Doubting()
+    inbox.put([post("1", fetched_at=later)], now=later)
+    worked = worker(inbox, posts, judge).drain(now=lambda: later)
+    renewed = posts.get(first.id)
+    assert (worked.judged, judge.asked) == (1, [first.text])
+    assert renewed and renewed.assessment.story == "the first of it"
 
 
 def test_a_teaser_and_an_import_take_nothing_from_a_post_that_was_crawled_whole(

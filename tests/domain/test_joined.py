@@ -57,6 +57,13 @@ def test_a_source_that_comes_again_is_right_about_its_own_shorter_words_and_lowe
     )
 
 
+def test_of_equal_words_those_of_a_brands_own_board_stay_whichever_came_first() -> None:
+    board = replace(CRAWLED, source="board", fetched_at=LATER)
+    own = {"board"}
+    assert joined(CRAWLED, board, own=own).source == "board" == joined(board, CRAWLED, own=own).source
+    assert joined(CRAWLED, board).source == "weibo"
+
+
 def test_a_day_alone_gives_way_to_the_minute() -> None:
     undated = replace(ROW, date_only=True)
     both = joined(undated, CRAWLED)

@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from config.settings import Brand
-from domain.assessment import Sentiment
+from domain.assessment import EntityJudgement, Sentiment
 from domain.post import Author, Engagement, Post, Tier, post_id
 from nlp.analyzer import Analyzer, influence
 from nlp.corpus import Example
@@ -66,6 +67,33 @@ def test_a_post_on_a_brands_own_board_is_about_that_brand(analyzer: Analyzer) ->
 def test_naming_another_brand_on_the_board_stays_with_that_one(analyzer: Analyzer) -> None:
     (made,) = analyzer.assess([post("鼎渡财富提现困难,亏惨了", source="yq-board")])
     assert [entity.brand for entity in made.entities if entity.brand] == ["dingdu"]
+
+
+def test_a_judgement_stands_until_its_brands_or_its_model_change(
+    runtime: Runtime, segmenter: Segmenter, analyzer: Analyzer
+) -> None:
+    hidden, named, board = post("桥宝宝提现三天没到账"), post(CRISIS), post("提现没到账", source="dd-board")
+    alias = BRANDS[0].model_copy(update={"aliases": ("云桥", "桥宝宝")})
+    later = Analyzer(
+        runtime=runtime,
+        segmenter=segmenter,
+        brands=[alias, BRANDS[1]],
+        stories=Stories(SqliteStories(None)),
+        about={"yq-board": "yunqiao", "dd-board": "dingdu"},
+    )
+    before = analyzer.assess([hidden, named, board])
+    pairs = list(zip([hidden, named, board], before, strict=True))
+    assert [analyzer.stands(*pair) for pair in pairs] == [True, True, True]
+    assert [later.stands(*pair) for pair in pairs] == [False, True, False]
+    after = later.again([hidden, board], [before[0], before[2]])
+    assert [[e.brand for e in each.entities if e.brand] for each in after] == [["yunqiao"], ["dingdu"]]
+    assert later.stands(hidden, after[0]) and not analyzer.stands(hidden, after[0])
+    said = EntityJudgement(
+        name="他们家", brand="dingdu", sentiment=Sentiment.NEGATIVE, probability=1.0, negative=1.0
+    )
+    corrected = replace(after[0], entities=(*after[0].entities, said), corrected_by="王芳")
+    assert later.stands(hidden, corrected), "a person may name a brand by no name of it"
+    assert not later.stands(hidden, replace(corrected, model="another@1"))
 
 
 def test_words_shown_are_literal_and_few(analyzer: Analyzer, authored: list[Example]) -> None:

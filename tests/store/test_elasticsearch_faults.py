@@ -516,6 +516,9 @@ def test_the_worker_buries_the_post_that_the_server_refuses(
         def assess(self, posts: Sequence[Post]) -> list[Assessment]:
             return [(hostile if "毒" in each.text else judged(each)).assessment for each in posts]
 
+        def stands(self, post: Post, assessment: Assessment) -> bool:
+            return True
+
     posts = opened()
     with closing(open_inbox(f"sqlite:///{tmp_path}/inbox.db")) as inbox:
         inbox.put([post("1"), hostile.post, post("2")], now=now)
