@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from app.label_sheet import Line, shown
 from app.rejudge import Progress
+from app.storing import store
 from crawlers.privacy import mask
 from domain.assessment import Sentiment, Stance
 from domain.correction import Correction, text_mark
@@ -185,7 +186,8 @@ def take(app: App, labels: dict[str, Label], *, by: str, now: datetime) -> int:
             if old.post.id in new or merged != old
         ]
         for start in range(0, len(stale), _BATCH):
-            app.posts.put(app.corrector.over(_by_the_model(app, stale[start : start + _BATCH])))
+            again = app.corrector.over(_by_the_model(app, stale[start : start + _BATCH]))
+            store(app.posts, again, app.erased)
     return len(changed)
 
 

@@ -11,6 +11,7 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
+from app.storing import Erased, store
 from domain.assessment import Assessment
 from domain.correction import text_mark
 from domain.errors import StoreError
@@ -115,7 +116,9 @@ def _pages(posts: Posts, since: datetime) -> Iterator[tuple[Sequence[Judged], in
         after = page.next
 
 
-def put(posts: Posts, staged: Staged, corrected: Callable[[Sequence[Judged]], list[Judged]]) -> int:
+def put(
+    posts: Posts, staged: Staged, corrected: Callable[[Sequence[Judged]], list[Judged]], erased: Erased
+) -> int:
     """Put the judgements over the stored ones, people's corrections over both; returns how many were replaced.
 
     Story, suspicion and influence are of the post, not of the model, and stay. A post that was forgotten or edited
@@ -141,6 +144,6 @@ def put(posts: Posts, staged: Staged, corrected: Callable[[Sequence[Judged]], li
                     )
                 )
         if batch:
-            posts.put(corrected(batch))
+            store(posts, corrected(batch), erased)
         replaced += len(batch)
     return replaced

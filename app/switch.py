@@ -18,6 +18,7 @@ from typing import Protocol
 
 from app.models import Models, Pending
 from app.rejudge import BATCH, Progress, Staged, put, stage
+from app.storing import Erased
 from domain.assessment import Assessment
 from domain.errors import ModelError
 from domain.post import Post
@@ -41,7 +42,7 @@ class Judge(Protocol):
 class Switch:
     """Switches models. ``load`` opens a model directory; ``recount`` learns baselines anew and says why; ``record``
     enters a switch into the audit, with the number of posts that were judged anew: before the switch counts as done,
-    so that one which was killed is entered too, at worst twice.
+    so that one which was killed is entered too, at worst twice. ``erased``: see ``app.storing``.
     """
 
     def __init__(
@@ -53,9 +54,10 @@ class Switch:
         load: Callable[[Path], Judge],
         recount: Callable[[datetime, str], None],
         record: Callable[[datetime, Pending, int], None],
+        erased: Erased = frozenset,
     ) -> None:
         self._models, self._posts, self._corrected = models, posts, corrected
-        self._load, self._recount, self._record = load, recount, record
+        self._load, self._recount, self._record, self._erased = load, recount, record, erased
 
     def to(
         self,
@@ -126,7 +128,7 @@ class Switch:
                 f"换模型所需的研判结果 {path} 不见了：没有切换，仍用原来的模型；请重新运行 yujing train"
             )
         staged = Staged(path)
-        replaced = put(self._posts(), staged, self._corrected)
+        replaced = put(self._posts(), staged, self._corrected, self._erased)
         self._recount(now, pending.lines[-1])
         self._models.switch(pending.lines)
         self._record(now, pending, replaced)

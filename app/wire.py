@@ -223,6 +223,12 @@ class App:
 
         return Corrector(self.ledger.corrections, brand_of)
 
+    def erased(self) -> Mapping[str, object]:
+        """The keys of the authors whose posts are not stored."""
+        from store.ledger import ERASED
+
+        return self.ledger.states.load(ERASED)
+
     @cached_property
     def switch(self) -> Switch:
         """From one model to another."""
@@ -235,6 +241,7 @@ class App:
             load=self.analyzer_of,
             recount=lambda now, why: self.watch.recount(now, why=why),
             record=self._record_switch,
+            erased=self.erased,
         )
 
     def _record_switch(self, now: datetime, switched: Pending, rejudged: int) -> None:
@@ -251,7 +258,6 @@ class App:
         """Inbox → classifier → posts."""
         from app.worker import Worker
         from nlp.analyzer import influence
-        from store.ledger import ERASED
 
         return Worker(
             inbox=self.inbox,
@@ -259,7 +265,7 @@ class App:
             assessor=lambda: self.analyzer,
             influence=influence,
             corrected=self.corrector.over,
-            erased=lambda: self.ledger.states.load(ERASED),
+            erased=self.erased,
             own={source.id for source in self.settings.sources if source.brand},
             settled=self.switch.settled,
         )

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
+from app.storing import Erased, store
 from domain.assessment import Assessment
 from domain.errors import RefusedError, StoreError, YujingError
 from domain.post import Post, joined
@@ -70,7 +71,7 @@ class Worker:
         assessor: Callable[[], Assessor],
         influence: Callable[[Post], float],
         corrected: Callable[[Sequence[Judged]], list[Judged]] = list,
-        erased: Callable[[], Collection[str]] = frozenset,
+        erased: Erased = frozenset,
         own: Collection[str] = frozenset(),
         settled: Callable[[datetime], AbstractContextManager[None]] = lambda _: nullcontext(),
         batch: int = 128,
@@ -159,9 +160,6 @@ class Worker:
         erased = self._erased()
         wanted = [item for item in items if item.post.author.key not in erased]
         worked = self._store(wanted) if wanted else Worked()
-        # Who was erased while the model read: whoever comes first, here or there, deletes it.
-        for key in {item.post.author.key for item in wanted}.intersection(self._erased()):
-            self._posts.forget_author(key)
         self._inbox.acknowledge([item.token for item in items])
         return worked + Worked(dropped=len(items) - len(wanted))
 
@@ -188,5 +186,5 @@ class Worker:
         if again:
             made += assessor.again(again, [known[post.id].assessment for post in again])
         judged = [Judged(post=p, assessment=a) for p, a in zip([*new, *again], made, strict=True)]
-        self._posts.put(self._corrected([*judged, *same]))
+        store(self._posts, self._corrected([*judged, *same]), self._erased)
         return Worked(judged=len(judged), refreshed=len(items) - len(judged))

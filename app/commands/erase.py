@@ -43,4 +43,6 @@ def command(
     )
     # Before the posts: what a worker stores meanwhile is deleted with them, or never stored.
     app.ledger.states.save(ERASED, {key: {"at": iso(now)}})
-    print(json.dumps({"erased": app.posts.forget_author(key)}))
+    with app.models.alone():  # who has read posts, to put them back judged anew, does so before
+        gone = app.posts.forget_author(key)
+    print(json.dumps({"erased": gone}))

@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
+from app import rejudge
 from app.cli import cli
+from app.labels import take
+from app.rejudge import Staged
 from app.wire import App
 from domain.assessment import Assessment, Sentiment
 from domain.errors import InputError
 from domain.post import Author, Engagement, Post, post_id
+from nlp.team_labels import Label
+from store.ledger import ERASED
 from store.posts import Judged
 
 NOW = datetime.now(UTC)
@@ -90,6 +97,41 @@ def test_what_comes_of_an_erased_author_later_or_waits_is_not_stored(
     assert (worked.judged, worked.dropped) == (2, 2)
     assert {native for native in "1234567" if app.posts.get(post_id("weibo", native))} == set("3467")
     assert app.inbox.depth(now=NOW).waiting == 0
+
+
+def test_it_waits_for_those_who_put_posts_back_judged_anew(app: App) -> None:
+    """A switch of models, or labels on their way in: what they read before would come back."""
+    stored = app.posts.get(post_id("weibo", "1"))
+    assert stored
+    with ThreadPoolExecutor() as pool, app.models.alone():
+        erasing = pool.submit(_erase, post_id("weibo", "1"), "--reason", "本人要求", "--by", "王芳")
+        assert not wait([erasing], timeout=0.5).done and app.posts.size() == 4
+        app.posts.put([stored])
+    assert erasing.result()[0] is None and app.posts.size() == 2
+
+
+@pytest.mark.parametrize("way", ["labels", "switch"])
+def test_who_was_erased_from_another_host_meanwhile_does_not_come_back(
+    app: App, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, way: str
+) -> None:
+    one = app.posts.get(post_id("weibo", "1"))
+    assert one
+    put = app.posts.put
+
+    def late(batch: Sequence[Judged]) -> None:
+        app.ledger.states.save(ERASED, {"somebody": {"at": NOW.isoformat()}})
+        app.posts.forget_author("somebody")
+        put(batch)
+
+    monkeypatch.setattr(app.posts, "put", late)
+    if way == "labels":
+        label = Label(id=one.post.id, text=one.post.text, sentiment="neutral")
+        assert take(app, {one.post.id: label}, by="王芳", now=NOW) == 1
+    else:
+        staged = Staged(tmp_path / "staged")
+        staged.add([one.post], [replace(one.assessment, model="m@2")])
+        assert rejudge.put(app.posts, staged, list, app.erased) == 1
+    assert {native for native in "1234" if app.posts.get(post_id("weibo", native))} == {"3", "4"}
 
 
 @pytest.mark.parametrize(
