@@ -103,10 +103,12 @@ def retention_job(app: App) -> Job:
 
 
 def forget_old(app: App, posts: Posts) -> int:
-    """Delete what is too old from a store; returns how many."""
+    """Delete what is too old from a store; returns how many.
+
+    Evidence are the posts of all revisions of an alert: each names those of the hours that it looked at.
+    """
     incidents = app.ledger.incidents.find(statuses=OPEN, limit=MOST_OPEN)
     held = [alert for incident in incidents for alert in incident.alerts]
-    found = (app.ledger.alerts.get(id_) for id_ in held)
-    evidence = [post for alert in found if alert for post in alert.posts]
+    evidence = {post for id_ in held for alert in app.ledger.journal.revisions(id_) for post in alert.posts}
     before = app.clock.now() - timedelta(days=app.settings.service.retention_days)
-    return posts.forget(before=before, keep=evidence)
+    return posts.forget(before=before, keep=sorted(evidence))

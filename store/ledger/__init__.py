@@ -287,6 +287,9 @@ class Journal(Protocol):
         By id, only ids beyond ``after``, at most ``limit`` alerts; the newest revision in its present state.
         """
 
+    def revisions(self, id_: str) -> list[Alert]:
+        """All revisions of one alert as they were put, oldest first."""
+
     def incidents(self, *, after: int, limit: int = 500) -> list[Appended[str]]:
         """Ids of the incidents that something happened to: one for each event of a timeline with ``n > after``."""
 

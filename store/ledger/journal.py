@@ -48,6 +48,16 @@ class SqlJournal:
             found.append((*(alert for alert, _ in older), replace(newest[0], state=newest[1])))
         return found
 
+    def revisions(self, id_: str) -> list[Alert]:
+        """All revisions of one alert as they were put, oldest first."""
+        statement = (
+            select(alert_revisions.c.body)
+            .where(alert_revisions.c.alert == id_)
+            .order_by(alert_revisions.c.revision)
+        )
+        with self._handle.read() as connection:
+            return [decode(Alert, body) for body in connection.scalars(statement)]
+
     def incidents(self, *, after: int, limit: int = 500) -> list[Appended[str]]:
         """Ids of incidents, once for each event of their timelines."""
         statement = (

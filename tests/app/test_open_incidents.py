@@ -55,10 +55,11 @@ def _judged(native: str) -> Judged:
 
 
 def test_an_old_open_incident_behind_a_hundred_newer_ones(app: App) -> None:
-    evidence, other = _judged("1"), _judged("2")
-    app.posts.put([evidence, other])
-    alert = replace(sample.alert(), posts=(evidence.post.id,))
+    first, later, other = _judged("1"), _judged("2"), _judged("3")
+    app.posts.put([first, later, other])
+    alert = replace(sample.alert(), posts=(first.post.id,))
     assert app.ledger.alerts.put(alert)
+    assert app.ledger.alerts.put(replace(alert, revision=2, posts=(later.post.id,)))
     old = _open(app, "withdrawal_difficulty", OLD, alert.id)
     for n in range(100):
         at = OLD + timedelta(days=1, hours=n)
@@ -68,4 +69,7 @@ def test_an_old_open_incident_behind_a_hundred_newer_ones(app: App) -> None:
         assert app.ledger.incidents.change(ended, event)
     assert collect(app)["incidents_open"] == [old.id]
     assert forget_old(app, app.posts) == 1
-    assert app.posts.get(evidence.post.id) and not app.posts.get(other.post.id)
+    assert set(app.posts.known([each.post.id for each in (first, later, other)])) == {
+        first.post.id,
+        later.post.id,
+    }

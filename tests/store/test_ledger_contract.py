@@ -72,6 +72,7 @@ def test_an_alert_takes_its_revisions_in_turn(ledger: Ledger, ledger2: Ledger, a
     assert not ledger.alerts.put(alert(revision=4))
     assert ledger.alerts.get("a1") == second
     assert ledger.alerts.get("unknown") is None
+    assert ledger.journal.revisions("a1") == [first, second] and ledger.journal.revisions("unknown") == []
 
 
 def test_open_alerts_never_share_a_fingerprint(ledger: Ledger, alert, now) -> None:
