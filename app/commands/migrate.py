@@ -81,7 +81,12 @@ def _until_complete(app: App, to: str) -> Iterator[str]:
         yield (
             f"收件箱不搬，里面还有 {waiting} 条：停下抓取，运行 yujing work --once 直到 yujing status 显示待处理 0"
         )
-    if running(app.home) or waiting:
+    if depth.dead:
+        yield (
+            f"死信也不搬，原收件箱里有 {depth.dead} 条（yujing dead 看原因）："
+            "修好后运行 yujing dead --retry，再运行 yujing work --once"
+        )
+    if running(app.home) or waiting or depth.dead:
         yield f"再运行一次 yujing migrate posts --to {shlex.quote(to)}"
 
 

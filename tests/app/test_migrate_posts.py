@@ -324,11 +324,21 @@ def test_the_command_says_what_to_set_and_what_to_do_next(
     assert f"YUJING_POSTS_PASSWORD_FILE={tmp_path}/password\n" in said
     assert "geheim" not in said
     assert "还有 1 条" in said and "yujing work --once" in said and "再运行一次" in said
-    assert "停下服务" not in said
+    assert "停下服务" not in said and "死信" not in said
     assert "逐条核对一致" in run("--to", f"sqlite:///{tmp_path}/t.db", "--verify-only")
     home.posts.put([judged(77)])
     with pytest.raises(StoreError, match="目标缺 1 条"):
         run("--to", f"sqlite:///{tmp_path}/t.db", "--verify-only")
+
+
+def test_dead_letters_are_not_left_behind_in_silence(
+    home: App, run: Callable[..., str], tmp_path: Path
+) -> None:
+    home.inbox.put([judged(1).post], now=NOW)
+    (leased,) = home.inbox.lease(1, now=NOW, lease=timedelta(minutes=1))
+    home.inbox.bury(leased.token, reason="毒帖", now=NOW)
+    said = run("--to", f"sqlite:///{tmp_path}/t.db")
+    assert "有 1 条" in said and "yujing dead --retry" in said and "再运行一次" in said
 
 
 def test_a_running_service_is_to_be_stopped_first(home: App, run: Callable[..., str], tmp_path: Path) -> None:
