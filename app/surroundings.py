@@ -155,7 +155,9 @@ class HomeFolder:
             subject="磁盘",
             ok=free >= NO_DISK,
             text=f"剩余 {free / 2**30:.1f} GiB",
-            remedy="腾出空间，或缩短 service.yaml 的 retention_days" if low else "",
+            remedy="在这块磁盘上腾出空间；缩短 service.yaml 的 retention_days 只让帖子库不再变大"
+            if low
+            else "",
         )
 
     def _rights(self) -> Iterator[Finding]:

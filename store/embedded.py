@@ -272,7 +272,9 @@ class Database:
             return Finding(subject=subject, ok=False, text=str(os_failure(self.path, error)))
         text = f"{self.path.parent} 剩余 {free / (1 << 30):.1f} GiB"
         if free < SCARCE_SPACE:
-            return Finding(subject=subject, ok=False, text=text, remedy="腾出空间，或缩短帖子的保留天数")
+            # Rows that go leave their room to others within the file, which keeps its size.
+            remedy = "在这块磁盘上腾出空间；缩短帖子的保留天数只让文件不再变大"
+            return Finding(subject=subject, ok=False, text=text, remedy=remedy)
         return Finding(subject=subject, ok=True, text=text)
 
     @staticmethod

@@ -255,6 +255,16 @@ def test_a_full_disk_loses_nothing(
     opened.close()
 
 
+def test_a_short_disk_is_not_promised_room_by_deleting_posts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store.embedded, "SCARCE_SPACE", 1 << 62)
+    opened = open_posts(f"sqlite:///{tmp_path}/x.db", segment=str.split)
+    (room,) = [each for each in opened.examine() if not each.ok]
+    opened.close()
+    assert "腾出空间" in room.remedy and "只让文件不再变大" in room.remedy
+
+
 def test_a_busy_file_is_a_transient_error(opener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store.embedded, "BUSY_S", 0.05)
     monkeypatch.setattr("store.ledger.engine.BUSY_S", 0.05)
