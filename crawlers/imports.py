@@ -17,6 +17,7 @@ from crawlers.pages.json_body import MAX_COUNT, count
 from crawlers.privacy import mask
 from crawlers.rejects import Rejects
 from crawlers.rows import Row, read_rows
+from domain.correction import text_mark
 from domain.errors import InputError, UsageError
 from domain.post import COUNTERS, Engagement, Post, Tier
 from store.inbox import Inbox
@@ -27,6 +28,9 @@ COLUMNS = ("id", "platform", "url", "author", "published_at", "title", "text")
 BATCH = 500
 SAID = 20
 """Bad rows of a file that are said one by one; the others are counted."""
+
+NO_TEXT = "缺少 text"
+ID_TAKEN = "id 与另一条帖子相同（正文不同）：用 --map id=列名 指定唯一的编号；没有这样的列就用 --map id=无，按内容识别"
 
 _PLATFORM = re.compile(r"^[\w\-.:]{1,64}$")
 
@@ -102,7 +106,8 @@ class _File:
     ) -> None:
         self.path, self._inbox, self._seen, self._columns = path, inbox, seen, columns
         self._rejects, self._secret, self._now, self._say, self._sum = rejects, secret, now, say, summary
-        self._posts: dict[str, Post] = {}
+        self._posts: dict[str, tuple[Post, Row]] = {}
+        self._textless = False
         self._bad: list[Reject] = []
         self._rows = self._wrong = 0
 
@@ -111,7 +116,7 @@ class _File:
         self._rows += 1
         self._sum.read += 1
         if row.values is None:
-            self._reject(Reject(reason=row.error, raw=row.raw, row=row.number))
+            self._reject(row, row.error)
             return
         try:
             draft, platform = to_draft(row.values, self._columns, now=self._now)
@@ -125,12 +130,13 @@ class _File:
                 first=None,
             )
         except Unusable as error:
-            self._reject(Reject(reason=str(error), raw=row.raw, row=row.number))
+            self._reject(row, str(error))
             return
-        if post.id in self._posts:
+        first, _ = self._posts.setdefault(post.id, (post, row))
+        if _is_another(post, text=text_mark(first), published_at=first.published_at):
+            self._reject(row, ID_TAKEN)
+        elif first is not post:
             self._sum.duplicate += 1
-            return
-        self._posts[post.id] = post
         if len(self._posts) >= BATCH:
             self._flush()
 
@@ -142,8 +148,8 @@ class _File:
         if self._wrong and self._wrong == self._rows:
             # As a CSV whose header lacks the text: most likely the columns have other names.
             self._say(
-                f"{self.path}：全部 {self._wrong} 行未能导入，已写入 {self._rejects.path(SOURCE)}；"
-                "列名不同时用 --map text=列名 指定"
+                f"{self.path}：全部 {self._wrong} 行未能导入，已写入 {self._rejects.path(SOURCE)}"
+                + ("；列名不同时用 --map text=列名 指定" if self._textless else "")
             )
             self._sum.unreadable.append(str(self.path))
         elif self._wrong:
@@ -151,12 +157,13 @@ class _File:
         elif not self._rows and str(self.path) not in self._sum.unreadable:
             self._say(f"{self.path}：文件里没有数据行")
 
-    def _reject(self, reject: Reject) -> None:
+    def _reject(self, row: Row, reason: str) -> None:
         self._sum.rejected += 1
         self._wrong += 1
+        self._textless |= reason == NO_TEXT
         if self._wrong <= SAID:
-            self._say(f"{self.path} 第 {reject.row} 行：{mask(tidy(reject.reason))}")
-        self._bad.append(reject)
+            self._say(f"{self.path} 第 {row.number} 行：{mask(tidy(reason))}")
+        self._bad.append(Reject(reason=reason, raw=row.raw, row=row.number))
         if len(self._bad) >= BATCH:
             self._write_bad()
 
@@ -165,23 +172,41 @@ class _File:
         self._bad = []
 
     def _flush(self) -> None:
-        """Known posts whose counters changed are put again, under the date they first had, and count as known."""
-        self._write_bad()
+        """Known posts whose counters or words changed are put again, under the date they first had.
+
+        They count as known. Under a known id another post is refused: many exports number their rows from 1.
+        """
         known = self._seen.seen(SOURCE, list(self._posts)) if self._posts else {}
         put: list[Post] = []
-        for id_, post in self._posts.items():
-            mark = Mark.read(known[id_]) if id_ in known else None
+        for id_, (post, row) in self._posts.items():
+            text, _, marked = known.get(id_, "").rpartition(" ")
+            mark = Mark.read(marked)
+            if mark and _is_another(post, text=text, published_at=mark.first):
+                self._reject(row, ID_TAKEN)
+                continue
             self._sum.duplicate += id_ in known
             self._sum.imported += id_ not in known
             if mark is None:
                 put.append(post)
-            elif mark.engagement != post.engagement:
+            elif mark.engagement != post.engagement or text not in ("", text_mark(post)):
                 put.append(replace(post, published_at=mark.first))
+        self._write_bad()
         if put:
             self._inbox.put(put, now=self._now)
-            marks = {p.id: str(Mark(first=p.published_at, engagement=p.engagement)) for p in put}
+            marks = {
+                p.id: f"{text_mark(p)} {Mark(first=p.published_at, engagement=p.engagement)}" for p in put
+            }
             self._seen.mark(SOURCE, marks, at=self._now)
         self._posts = {}
+
+
+def _is_another(post: Post, *, text: str, published_at: datetime) -> bool:
+    """Not the post whose id it has: other words, and not known to be an edit by the time of publication.
+
+    ``text``: the mark of the words of the other one; empty: imported before marks had it.
+    """
+    edited = post.published_at == published_at and not post.date_only
+    return text not in ("", text_mark(post)) and not edited
 
 
 def to_draft(values: Mapping[str, Any], columns: Mapping[str, str], *, now: datetime) -> tuple[Draft, str]:
@@ -192,7 +217,7 @@ def to_draft(values: Mapping[str, Any], columns: Mapping[str, str], *, now: date
 
     text = value("text")
     if text is None or (isinstance(text, str) and not tidy(text)):
-        raise Unusable("缺少 text")
+        raise Unusable(NO_TEXT)
     if not isinstance(text, str):
         raise Unusable("text 不是文字")
     platform = _word(value("platform"), "platform").lower() or SOURCE

@@ -201,6 +201,42 @@ def test_grown_counters_refresh_a_known_post(desk: Desk) -> None:
     )  # 3 minutes before the first import, not before the second
 
 
+def test_files_that_number_their_rows_do_not_swallow_each_other(desk: Desk) -> None:
+    def week(text: str, day: str) -> str:
+        rows_ = [{"id": n, "text": f"{text}第{n}条", "published_at": f"{day} 10:0{n}"} for n in (1, 2)]
+        return jsonl(rows_)
+
+    first, second = desk.file("1.jsonl", week("客服很好", "2026-03-01")), desk.file("2.jsonl", "")
+    assert counts(desk.run(first)) == (2, 2, 0, 0)
+    assert counts(desk.run(first)) == (2, 0, 2, 0)
+    second.write_text(week("提现失败", "2026-03-08"), "utf-8")
+    summary = desk.run(second)
+    assert counts(summary) == (2, 0, 0, 2) and summary.unreadable == [str(second)]
+    assert "第 1 行：id 与另一条帖子相同" in desk.said[0] and "--map id=无" in desk.said[0]
+    assert "--map text" not in desk.said[-1] and len(desk.rejects()) == 2
+    assert counts(desk.run(second, columns={"id": "无"})) == (2, 2, 0, 0)
+    assert counts(desk.run(second, columns={"id": "无"})) == (2, 0, 2, 0)
+    assert sorted(post.text[:4] for post in desk.posts()) == ["客服很好", "客服很好", "提现失败", "提现失败"]
+
+
+def test_undated_rows_with_a_number_are_known_by_their_words(desk: Desk) -> None:
+    """As where the author's number is taken for the post's."""
+    lines = [
+        {"id": 7, "text": "提现不到账"},
+        {"id": 7, "text": "客服不理人"},
+        {"id": 7, "text": "提现不到账"},
+    ]
+    assert counts(desk.run(desk.file("a.jsonl", jsonl(lines)))) == (3, 1, 1, 1)
+    assert counts(desk.run(desk.file("b.jsonl", jsonl([lines[1]])))) == (1, 0, 0, 1)
+
+
+def test_an_edit_is_put_again(desk: Desk) -> None:
+    row = {"id": "1", "text": "提现三天没到账", "published_at": "2026-03-09 10:00"}
+    desk.run(desk.file("a.jsonl", jsonl([row])))
+    assert counts(desk.run(desk.file("b.jsonl", jsonl([{**row, "text": "已到账"}])))) == (1, 0, 1, 0)
+    assert [post.text for post in desk.posts()] == ["提现三天没到账", "已到账"]
+
+
 BAD: list[tuple[bytes, str]] = [
     (b'{"text": "half', "JSON"),
     (b"[1, 2]", "数组"),
