@@ -132,7 +132,7 @@ def _impersonal(native_id: str, platform: str, secret: bytes) -> str:
     """
     return (
         native_id
-        if native_id.isalnum() or mask(native_id) == native_id
+        if native_id.isdecimal() or mask(native_id) == native_id
         else author_key(secret, platform, native_id)
     )
 

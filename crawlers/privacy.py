@@ -15,6 +15,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 _NARROW = {0xFF01 + i: 0x21 + i for i in range(94)} | {0x3000: 0x20, 0xA0: 0x20, 0x2007: 0x20, 0x202F: 0x20}
 _NARROW |= dict.fromkeys((0x2010, 0x2011, 0x2012, 0x2013, 0x2014, 0x2015, 0x2212), 0x2D)
 _NARROW |= dict.fromkeys((0x200B, 0x200C, 0x200D, 0x200E, 0x200F, 0x2060, 0xFEFF, 0xAD), 0x20)
+_NARROW |= {0xFFE5: 0xA5}  # the yuan sign of Chinese keyboards
 
 # Cheap and wide: most posts hold neither eleven digits in a row (of any script) nor an @.
 _MAYBE = re.compile(r"[@＠]|\d(?:\D{0,2}\d){10}")
@@ -31,8 +32,8 @@ _PERSONAL = re.compile(rf"{_ADDRESS}|{_NUMBERS}", re.ASCII)
 _PLAIN = re.compile(_NUMBERS, re.ASCII)
 _NESTED = 2
 """Addresses within the parameters of addresses that are read as such; what is deeper is text."""
-_MONEY_AFTER = re.compile(r"\s?(?:元(?!旦|宝)|圆|万(?!一|分)|亿|美[元金]|港[元币]|人民币|%|\.\d{1,2}(?!\d))")
-_MONEY_BEFORE = re.compile(r"[¥$€]\s?$|(?:RMB|CNY|USD)\s?$", re.IGNORECASE)
+_MONEY_AFTER = re.compile(r"\s?(?:元(?!旦|宝)|圆|美[元金]|港[元币]|人民币|%|\.\d{1,2}(?!\d))")
+_MONEY_BEFORE = re.compile(r"[¥$€]\s?$|(?:RMB|CNY|USD|人民币)\s?$", re.IGNORECASE)
 _CARD_BEFORE = re.compile(r"(?:卡号|账号|帐号|银行卡|储蓄卡|信用卡|账户|帐户)\D{0,6}$")
 _DIGITS = re.compile(r"[^0-9Xx]")
 _GAPS = re.compile(r"[^0-9]+")

@@ -31,6 +31,8 @@ NOW = datetime(2026, 3, 10, tzinfo=UTC)
         ("1 3 8 1 2 3 4 5 6 7 8", "138****5678"),
         ("13812345678,13900001111", "138****5678,139****1111"),
         ("13812345678万一不通就发微信", "138****5678万一不通就发微信"),
+        ("13812345678万能的网友", "138****5678万能的网友"),
+        ("13812345678亿万富翁", "138****5678亿万富翁"),
         ("身份证110105194912310021", "身份证110***********0021"),
         ("身份证11010519491231002X。", "身份证110***********002X。"),
         ("110105 19491231 002x", "110***********002x"),
@@ -61,6 +63,8 @@ def test_masked(text: str, expected: str) -> None:
         "融资13800000000元",
         "规模 15000000000.00",
         "¥13812345678",
+        "亏损￥13812345678",
+        "人民币13812345678",
         "金额5000元，2026-11-22 13:00:00 到 2026-11-23 13:00",
         "客服热线 400-800-1234，12378",
         "0571-88886666",
@@ -94,9 +98,10 @@ def test_no_phone_survives(before: str, phone: str, after: str, gap: str, wide: 
         "RMB",
         "CNY",
         "USD",
+        "人民币",
     ):
         return
-    if after.lstrip()[:1] in tuple("元圆万亿美港人%.％．"):
+    if after.lstrip()[:1] in tuple("元圆美港人%.％．"):
         return
     if "://" in before:
         return
@@ -246,3 +251,6 @@ def test_an_id_with_personal_data_is_hashed_and_a_number_is_not() -> None:
     assert made.id == post(native_id="https://a.example/x?phone=13812345678").id
     assert made.id != post(native_id="https://a.example/x?phone=13812345679").id
     assert post(native_id="17375512345").native_id == "17375512345"
+    for named in ("张三13812345678", "wx13812345678", "11010119900307775X"):
+        assert named not in repr(post(native_id=named))
+    assert post(native_id="JkL0m2aB9").native_id == "JkL0m2aB9"
