@@ -16,6 +16,7 @@ from crawlers.draft import Draft, Reject
 from crawlers.health import Listing, of_status, walled
 from crawlers.pages.markup import plain
 from crawlers.urls import canonical
+from domain.source_run import Outcome
 
 MAX_ENTRIES = 2000
 MAX_CHARS = 3_000_000
@@ -25,6 +26,9 @@ WHOLE = 800
 _ROOT = re.compile(r"<(?:[\w-]+:)?(?:rss|feed|rdf|channel)\b", re.IGNORECASE)
 _DECLARATION = re.compile(r"\A\s*<\?xml[^>]*\?>")
 _ENTITY = re.compile(r"<!ENTITY", re.IGNORECASE)
+_ENTRY = re.compile(r"<(?:[\w-]+:)?(?:item|entry)\b", re.IGNORECASE)
+_ENTRY_END = re.compile(r"</(?:[\w-]+:)?(?:item|entry)\s*>", re.IGNORECASE)
+_END = re.compile(r"</(?:[\w-]+:)?(?:rss|feed|rdf|channel)\s*>", re.IGNORECASE)
 
 
 def parse(
@@ -47,6 +51,7 @@ def parse(
         return (
             Listing.blocked("返回的是登录或验证页面") if walled(text) else Listing.changed("不是 RSS 或 Atom")
         )
+    text, broken_off = _unbroken(text)
     import feedparser
 
     # Decoded here, by our own rules; the declaration's encoding would now be a lie.
@@ -59,7 +64,20 @@ def parse(
         if walled(text):
             return Listing.blocked("返回的是登录或验证页面")
         return Listing.changed("不是 RSS 或 Atom" if not kind else "订阅源不完整")
-    return _listing(feed.entries[:MAX_ENTRIES], base_url, named or base_url, now)
+    found = _listing(feed.entries[:MAX_ENTRIES], base_url, named or base_url, now)
+    if broken_off and found.outcome is Outcome.RESULTS:
+        return replace(found, outcome=Outcome.SCHEMA_CHANGED, detail="订阅源不完整")
+    return found
+
+
+def _unbroken(text: str) -> tuple[str, bool]:
+    """(A feed without an entry that breaks off in its midst, whether the feed breaks off).
+
+    Half an entry would be stored for the whole of it, which comes with a later crawl.
+    """
+    start = max((entry.start() for entry in _ENTRY.finditer(text)), default=len(text))
+    broken_off = start < len(text) and not _END.search(text, start)
+    return text[:start] if broken_off and not _ENTRY_END.search(text, start) else text, broken_off
 
 
 def _listing(entries: list[Any], base_url: str, feed: str, now: datetime) -> Listing:
