@@ -23,6 +23,8 @@ MAX_CHARS = 3_000_000
 WHOLE = 800
 """A feed that carries so many characters of a post carries all of it: its page need not be fetched."""
 
+_PART = re.compile(r"#([^/!=][^=]*)\Z")
+"""A fragment that names a part of a page, as a comment (``#comment-7``); not a page's own (``#/…``), nor a tracker."""
 _ROOT = re.compile(r"<(?:[\w-]+:)?(?:rss|feed|rdf|channel)\b", re.IGNORECASE)
 _DECLARATION = re.compile(r"\A\s*<\?xml[^>]*\?>")
 _ENTITY = re.compile(r"<!ENTITY", re.IGNORECASE)
@@ -39,7 +41,7 @@ def parse(
     Entity declarations, which no feed needs and every XML bomb does, are refused unread.
     ``named``: what the feed is called where its answer's address may change (a key, a redirect); an entry without
     a link of its own is known by this and its guid.
-    ``Draft.more`` is the page of an entry whose feed carries only a summary and a link of the entry's own.
+    ``Draft.more`` is the page of an entry whose feed carries only a summary and a page of the entry's own.
     """
     if refused := of_status(status):
         return refused
@@ -91,17 +93,21 @@ def _listing(entries: list[Any], base_url: str, feed: str, now: datetime) -> Lis
         # The address names a post across feeds, where it is the post's own.
         own = bool(link) and entries_of[link] == 1
         native = link if own else _within(feed, _own_name(entry))
+        page_of_its_own = own and not _PART.search(link)
         draft = _draft(entry, native, link, now)
         if draft is None:
             rejects.append(Reject(reason="条目没有标题也没有内容", raw=str(dict(entry))[:2000]))
         else:
-            drafts.setdefault(native, draft if own else replace(draft, more=""))
+            drafts.setdefault(native, draft if page_of_its_own else replace(draft, more=""))
     return Listing.of(drafts.values(), rejects, timed=False)
 
 
 def _link(entry: Any, base_url: str) -> str:
+    """Where an entry is; a part of a page keeps its name, or the first comment would pass for the article."""
     link = str(entry.get("link", "")).strip()
-    return canonical(link, base_url) if link else ""
+    page = canonical(link, base_url) if link else ""
+    part = _PART.search(link)
+    return page + part[0] if page and part else page
 
 
 def _own_name(entry: Any) -> str:

@@ -270,6 +270,22 @@ def test_entries_without_a_link_of_their_own_are_told_apart() -> None:
     assert "s3cret" not in one.native_id
 
 
+def test_a_comment_is_neither_its_article_nor_another_comment() -> None:
+    report = "https://n.example/2026/03/report"
+    comments = [(f"用户{n}对《年报》的评论", f"{report}#comment-{n}", "") for n in range(3)]
+    alone = [entries(comment)[0] for comment in comments]
+    (about,) = entries(("年报", report, ""))
+    assert len({draft.native_id for draft in (*alone, about)}) == 4
+    assert ([draft.more for draft in alone], about.more) == ([""] * 3, report)
+    assert entries(*comments, ("年报", report, "")) == [*alone, about]
+
+
+@pytest.mark.parametrize("fragment", ["#/news/7", "#!news/7", "#xtor=RSS-3208", "#"])
+def test_a_fragment_that_names_no_part_of_a_page_leaves_it_a_page(fragment: str) -> None:
+    (draft,) = entries(("甲", f"https://n.example/1{fragment}", "g"))
+    assert draft.more == draft.native_id == canonical(f"https://n.example/1{fragment}")
+
+
 def test_an_entry_with_a_link_of_its_own_is_named_by_it_however_often_it_is_listed() -> None:
     link = "https://n.example/1"
     for items in ([("甲", link, "g1")], [("甲", link, "g1")] * 2, [("甲", link, "")] * 2):
