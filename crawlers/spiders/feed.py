@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
@@ -11,7 +12,7 @@ from scrapy.http import Request, Response
 
 from crawlers.draft import Draft
 from crawlers.failures import explain
-from crawlers.health import Listing, of_status, wall_text, walled
+from crawlers.health import SHORT, Listing, of_status, wall_text, walled
 from crawlers.pages import article, feed
 from crawlers.pages.article import Article
 from crawlers.pipelines import Harvest
@@ -21,6 +22,8 @@ from domain.source_run import Outcome
 
 HEAD = 20
 """Characters of a summary by which its page is known again."""
+ALIKE = 0.25
+"""Share of their pairs of letters in which a short page and its entry agree at least; the brand's name is less."""
 
 
 class FeedSpider(SourceSpider):
@@ -79,6 +82,9 @@ class FeedSpider(SourceSpider):
         if _is_wall(page, draft, response):
             yield self.without(draft, (Outcome.BLOCKED, "文章页要求登录或验证"))
             return
+        if _is_another(page, draft):
+            yield self.without(draft, (Outcome.SCHEMA_CHANGED, "文章页上不是这篇文章"))
+            return
         self._had += 1
         stamp = draft.stamp if draft.stamp and not draft.stamp.date_only else page.stamp or draft.stamp
         yield Harvest(
@@ -106,6 +112,21 @@ def _is_wall(page: Article, draft: Draft, response: Response) -> bool:
     # What the feed says too is the post's own.
     own = draft.text[:HEAD] in page.text or wall_text(f"{draft.title}\n{draft.text}")
     return not own and wall_text(f"{page.title}\n{page.text}")
+
+
+def _is_another(page: Article, draft: Draft) -> bool:
+    """Whether a short page speaks of something else than its entry: that it was deleted, costs money, needs a script.
+
+    A page without text (of pictures, a film) is known by its title.
+    """
+    shown, said = _pairs(page.text or page.title), _pairs(f"{draft.title}\n{draft.text}")
+    return len(page.text) < SHORT and len(shown & said) < max(1, ALIKE * min(len(shown), len(said)))
+
+
+def _pairs(text: str) -> set[tuple[str, str]]:
+    """The pairs of neighbouring letters of a text."""
+    letters = [letter for letter in text.lower() if letter.isalnum()]
+    return set(pairwise(letters))
 
 
 def _charset(response: Response) -> str:

@@ -132,6 +132,34 @@ def test_a_wall_is_no_articles_text_and_a_complaint_about_one_is(shown: str, wal
     assert [outcome for outcome, _ in feeds._failed] == [Outcome.BLOCKED] * wall
 
 
+SUMMARY = "云桥金融1号产品逾期，投资人提现失败、客服失联。"
+
+
+@pytest.mark.parametrize(
+    ("title", "shown", "another"),
+    [
+        ("提示", "抱歉，您访问的文章已被删除或不存在，该内容可能已被作者删除。", True),
+        ("云桥金融1号产品逾期", "本文为付费内容，订阅会员后可阅读全文，请扫描二维码购买。", True),
+        ("云桥金融论坛", "云桥金融论坛提示您：该帖已被作者或者管理员删除。", True),
+        ("新闻", "您的浏览器未启用 JavaScript，请在浏览器设置中启用 JavaScript 后刷新。", True),
+        ("Just a moment...", "Checking your browser before accessing the site.", True),
+        ("Just a moment...", "", True),
+        ("云桥金融1号产品逾期_某网", "", False),
+        ("云桥金融1号产品逾期", "记者获悉，云桥金融旗下的1号产品已经逾期，多名投资人提现失败。", False),
+        ("快讯", "公司今天没有回应记者的提问，电话一直占线，办公室里空无一人。" * 12, False),
+    ],
+)
+def test_a_page_that_is_not_the_article_leaves_the_summary(title: str, shown: str, another: bool) -> None:
+    page = f"<html><head><title>{title}</title></head><body><div id='content'><p>{shown}</p></div></body></html>"
+    feeds = spider(FeedSpider)
+    for n in range(3):
+        draft = Draft(native_id=str(n), text=SUMMARY, more=f"https://n.example/{n}")
+        (harvest,) = feeds.on_article(HtmlResponse(draft.more, body=page.encode()), draft)
+        assert harvest.short is another
+        assert (harvest.drafts[0].text == SUMMARY) is (another or not shown)
+    assert [outcome for outcome, _ in feeds.came_to()] == [Outcome.SCHEMA_CHANGED] * another
+
+
 def test_marks_are_read_back_and_foreign_ones_are_none() -> None:
     mark = Mark(first=NOW, engagement=Engagement(reposts=1, comments=2, likes=3, views=4), short=2)
     assert Mark.read(str(mark)) == mark
