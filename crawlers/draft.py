@@ -74,12 +74,13 @@ def to_post(
     tier: Tier,
     secret: bytes,
     now: datetime,
-    first: datetime | None,
+    first: Stamp | None,
 ) -> Post:
     """The masked post of a draft.
 
-    ``first`` is the time of publication noted when the post was first seen, which stays; an undated
-    post gets the day of ``now`` as its date, without a time, so that it is stored but not counted.
+    ``first`` is the time of publication noted when the post was first seen, which stays, unless it was a day and
+    the draft has a time; an undated post gets the day of ``now`` as its date, without a time, so that it is stored
+    but not counted.
     Raises ``Unusable`` when there is no id or no text.
     """
     text, title = tidy(draft.text)[:MAX_TEXT], tidy(draft.title).replace("\n", " ")[:MAX_TITLE]
@@ -90,6 +91,8 @@ def to_post(
     if not text:
         raise Unusable("没有正文")
     stamp = draft.stamp or day_of(now)
+    if first and (stamp.date_only or not first.date_only):
+        stamp = first
     native_id = _impersonal(draft.native_id, platform, secret)
     return Post(
         id=post_id(platform, native_id),
@@ -100,7 +103,7 @@ def to_post(
         title=mask(title),
         url=mask_url(canonical(draft.url)),
         author=_author(draft, platform=platform, tier=tier, secret=secret),
-        published_at=first or stamp.at,
+        published_at=stamp.at,
         fetched_at=now,
         date_only=stamp.date_only,
         engagement=draft.engagement,

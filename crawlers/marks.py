@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from crawlers.dates import Stamp, day
 from domain.post import Engagement
 
 MAX_TRIES = 3
@@ -17,6 +18,8 @@ class Mark:
 
     first: datetime
     """Time of publication given at first sight; relative dates drift, this stays."""
+    date_only: bool = False
+    """``first`` is a day, given or assumed: a time that comes later takes its place."""
     engagement: Engagement
     short: int = 0
     """How often only part of its text could be had; 0: it is whole."""
@@ -26,9 +29,15 @@ class Mark:
         """Nothing is to be gained from fetching its text again."""
         return self.short == 0 or self.short >= MAX_TRIES
 
+    @property
+    def stamp(self) -> Stamp:
+        """The time of publication."""
+        return Stamp(at=self.first, date_only=self.date_only)
+
     def __str__(self) -> str:
         e = self.engagement
-        return f"{self.first.isoformat()}|{e.reposts},{e.comments},{e.likes},{e.views}|{self.short}"
+        first = self.stamp.iso() if self.date_only else self.first.isoformat()
+        return f"{first}|{e.reposts},{e.comments},{e.likes},{e.views}|{self.short}"
 
     @classmethod
     def read(cls, text: str) -> Mark | None:
@@ -37,6 +46,8 @@ class Mark:
             first, counts, short = text.split("|")
             reposts, comments, likes, views = (int(n) for n in counts.split(","))
             engagement = Engagement(reposts=reposts, comments=comments, likes=likes, views=views)
-            return cls(first=datetime.fromisoformat(first), engagement=engagement, short=int(short))
+            date_only = "T" not in first
+            at = day(*map(int, first.split("-"))).at if date_only else datetime.fromisoformat(first)
+            return cls(first=at, date_only=date_only, engagement=engagement, short=int(short))
         except ValueError:
             return None

@@ -98,7 +98,7 @@ class Intake:
         if mark and mark.engagement == draft.engagement and mark.settled:
             return
         try:
-            post = to_post(draft, **self._identity, now=self._now(), first=mark.first if mark else None)  # type: ignore[arg-type]
+            post = to_post(draft, **self._identity, now=self._now(), first=mark.stamp if mark else None)  # type: ignore[arg-type]
         except Unusable as error:
             self._refuse((Reject(reason=str(error), raw=str(draft)),))
             return
@@ -111,7 +111,9 @@ class Intake:
             return
         self._posts.append(post)
         self._marks[draft.native_id] = str(
-            Mark(first=post.published_at, engagement=post.engagement, short=tries)
+            Mark(
+                first=post.published_at, date_only=post.date_only, engagement=post.engagement, short=tries
+            )
         )
         self.counts.refreshed += mark is not None
         self.counts.new += mark is None

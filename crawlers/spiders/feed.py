@@ -10,6 +10,7 @@ from urllib.parse import urljoin, urlsplit
 
 from scrapy.http import Request, Response
 
+from crawlers.dates import Stamp
 from crawlers.draft import Draft
 from crawlers.failures import explain
 from crawlers.health import SHORT, Listing, of_status, wall_text, walled
@@ -32,6 +33,10 @@ class FeedSpider(SourceSpider):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self._asked: set[str] = set()
+        self._listed: dict[str, set[str]] = {}
+        """Native ids of each feed."""
+        self._untimed: set[str] = set()
+        """Those of which neither feed nor page told a time."""
 
     def lists(self) -> Iterable[str]:
         """The feeds."""
@@ -43,7 +48,7 @@ class FeedSpider(SourceSpider):
 
     def read(self, response: Response, name: str) -> Listing:
         """One feed."""
-        return feed.parse(
+        listing = feed.parse(
             response.body,
             base_url=response.url,
             now=self.now(),
@@ -51,6 +56,14 @@ class FeedSpider(SourceSpider):
             status=response.status,
             named=f"{self.source.id} {urlsplit(name).path}",
         )
+        self._listed[name] = {draft.native_id for draft in listing.drafts}
+        return listing
+
+    def came_to(self) -> list[tuple[Outcome, str]]:
+        """A feed none of whose entries has a time is not seen: they are counted nowhere."""
+        untimed = [name for name, natives in self._listed.items() if natives and natives <= self._untimed]
+        why = "所有帖子都没有可读的发布时间"
+        return [*super().came_to(), *((Outcome.SCHEMA_CHANGED, self._where(name, why)) for name in untimed)]
 
     def _where(self, name: str, detail: str) -> str:
         # Outcomes are shown and kept in many places, and what opens a private feed stands in its query.
@@ -62,12 +75,16 @@ class FeedSpider(SourceSpider):
         at_once = []
         for draft in listing.drafts:
             mark = known.get(draft.native_id)
-            if (mark and mark.settled) or draft.native_id in self._asked:
+            if mark and mark.settled:
+                self._time(draft, mark.stamp)
+                continue
+            if draft.native_id in self._asked:
                 continue
             self._asked.add(draft.native_id)
             if draft.more and same_site(draft.more, self.base):
                 yield self.request(draft.more, self.on_article, self.on_no_article, draft=draft)
             else:
+                self._time(draft)
                 at_once.append(draft)
         yield Harvest(drafts=tuple(at_once), rejects=listing.rejects)
 
@@ -87,6 +104,7 @@ class FeedSpider(SourceSpider):
             return
         self._had += 1
         stamp = draft.stamp if draft.stamp and not draft.stamp.date_only else page.stamp or draft.stamp
+        self._time(draft, stamp)
         yield Harvest(
             drafts=(
                 replace(
@@ -98,6 +116,11 @@ class FeedSpider(SourceSpider):
                 ),
             )
         )
+
+    def _time(self, draft: Draft, stamp: Stamp | None = None) -> None:
+        """Note whether an entry has a time: its feed's, be it only a day, or the one that was found elsewhere."""
+        if draft.stamp is None and (stamp is None or stamp.date_only):
+            self._untimed.add(draft.native_id)
 
     def on_no_article(self, failure: Any) -> Iterator[Harvest]:
         """No page came: the summary is better than nothing."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from scrapy.http import HtmlResponse
+from scrapy.http import HtmlResponse, Request
 from twisted.internet.error import DNSLookupError
 
 from app.cli import run
@@ -164,6 +164,8 @@ def test_marks_are_read_back_and_foreign_ones_are_none() -> None:
     mark = Mark(first=NOW, engagement=Engagement(reposts=1, comments=2, likes=3, views=4), short=2)
     assert Mark.read(str(mark)) == mark
     assert not mark.settled
+    a_day = Mark(first=datetime(2026, 3, 10, 4, tzinfo=UTC), date_only=True, engagement=Engagement())
+    assert Mark.read(str(a_day)) == a_day
     assert Mark(first=NOW, engagement=Engagement(), short=MAX_TRIES).settled
     for foreign in ("", "x", "a|b|c", "2026-01-01|1,2|0", "2026-01-01|1,2,3,-4|0"):
         assert Mark.read(foreign) is None
@@ -312,6 +314,40 @@ def test_a_comment_is_neither_its_article_nor_another_comment() -> None:
 def test_a_fragment_that_names_no_part_of_a_page_leaves_it_a_page(fragment: str) -> None:
     (draft,) = entries(("甲", f"https://n.example/1{fragment}", "g"))
     assert draft.more == draft.native_id == canonical(f"https://n.example/1{fragment}")
+
+
+TIMED = Mark(first=NOW, engagement=Engagement())
+DAY = Mark(first=NOW, date_only=True, engagement=Engagement())
+
+
+@pytest.mark.parametrize(
+    ("dates", "known", "page", "seeing"),
+    [
+        (("", ""), {}, "", False),
+        (("Tue, 10 Mar 2026 23:00:00 GMT", ""), {}, "", False),  # still to come: Beijing's clock, called GMT
+        (("Mon, 09 Mar 2026 08:00:00 GMT", ""), {}, "", True),
+        (("2026-03-09", ""), {}, "", True),
+        (("", ""), {}, "2026-03-09T08:00:00+08:00", True),
+        (("", ""), {"https://n.example/0": DAY, "https://n.example/1": DAY}, "", False),
+        (("", ""), {"https://n.example/0": DAY, "https://n.example/1": TIMED}, "", True),
+    ],
+)
+def test_a_feed_without_times_is_not_seen(
+    dates: tuple[str, str], known: dict[str, Mark], page: str, seeing: bool
+) -> None:
+    items = "".join(
+        f"<item><title>爆雷{n}</title><link>/{n}</link><pubDate>{date}</pubDate></item>"
+        for n, date in enumerate(dates)
+    )
+    body = f'<?xml version="1.0"?><rss version="2.0"><channel><title>t</title>{items}</channel></rss>'
+    head = f"<head><meta property='article:published_time' content='{page}'></head>"
+    whole = f"<html>{head}<body><article><p>{'爆雷了。' * 200}</p></article></body></html>".encode()
+    feeds = spider(FeedSpider)
+    feeds.intake.known = lambda natives: known
+    for found in feeds.on_list(HtmlResponse("https://n.example/rss", body=body.encode()), "/rss", 1, 0):
+        if isinstance(found, Request):
+            list(feeds.on_article(HtmlResponse(found.url, body=whole), **found.cb_kwargs))
+    assert worst(feeds.came_to())[0].seeing is seeing
 
 
 def test_an_entry_with_a_link_of_its_own_is_named_by_it_however_often_it_is_listed() -> None:

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from scrapy.http import Request, Response
 
 from config.settings import Source
+from crawlers.dates import Stamp
+from crawlers.draft import Draft
 from crawlers.health import worst
-from crawlers.pipelines import Intake
+from crawlers.pipelines import Harvest, Intake
 from crawlers.rejects import Rejects
 from crawlers.spiders.guba import GubaSpider
 from crawlers.spiders.weibo import WeiboSpider
-from domain.post import Post, Tier
+from domain.post import Engagement, Post, Tier
 from domain.source_run import Outcome
 from store.ledger import Ledger, open_ledger
 
@@ -126,6 +128,18 @@ def test_long_texts_that_cannot_be_had_are_said(
     answer = Response("https://m.weibo.example/l", status=status, body=body.encode())
     posts, came_to = search.crawl(reposts=1, long=answer, posts=3)
     assert (len(posts), came_to) == (3, outcome)
+
+
+def test_a_time_takes_the_place_of_the_day_on_which_a_post_was_first_seen(search: Weibo) -> None:
+    box = Box()
+    for stamp in (None, None, Stamp(at=NOW - timedelta(hours=2)), Stamp(at=NOW), None):
+        intake = search.intake(box)
+        changed = Engagement(likes=len(box.posts))
+        intake.take(Harvest(drafts=(Draft(native_id="1", text="爆雷", stamp=stamp, engagement=changed),)))
+        intake.flush()
+    told = [(post.published_at, post.date_only) for post in box.posts]
+    noon, then = (NOW.replace(hour=4), True), (NOW - timedelta(hours=2), False)
+    assert told == [noon, noon, then, then, then]
 
 
 def test_the_operators_cookie_goes_to_its_own_origin_only(search: Weibo) -> None:
