@@ -121,7 +121,7 @@ class Evidence:
         facts = [f"上次看得见：{moment(seeing)}" if seeing else "从未成功采集过"]
         if last:
             detail = f"，{plain(last.detail)}" if last.detail else ""
-            facts.append(f"最近一次采集：{moment(last.ended_at)} 结束，{last.outcome.word}{detail}")
+            facts.append(f"最近一次采集：{moment(last.ended_at)} 结束，{last.word}{detail}")
         facts.append(f"查看全部数据源：yujing status；马上再采一次：yujing crawl {source}")
         return tuple(facts)
 

@@ -202,7 +202,7 @@ def _sources(app: App) -> Iterator[Finding]:
             yield Finding(subject=source.name, ok=True, text=text, remedy=remedy)
             continue
         blind = seen is None or now - seen > timedelta(minutes=source.blind_after_min)
-        text = f"{spoken(run.ended_at)} {run.outcome.word}" + (f"：{run.detail}" if run.detail else "")
+        text = f"{spoken(run.ended_at)} {run.word}" + (f"：{run.detail}" if run.detail else "")
         since = f"{spoken(seen)} 起失明" if seen else "从未看见过"
         yield Finding(
             subject=source.name,

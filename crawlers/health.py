@@ -118,8 +118,10 @@ _GRAVITY = (Outcome.EMPTY, Outcome.RESULTS, Outcome.UNREACHABLE, Outcome.SCHEMA_
 def worst(outcomes: Iterable[tuple[Outcome, str]]) -> tuple[Outcome, str]:
     """What several lists of one source come to: the gravest, since half a view is not a view.
 
-    No list at all means that nothing was reached.
+    Of several, one that has something to say. No list at all means that nothing was reached.
     """
     return max(
-        outcomes, key=lambda pair: _GRAVITY.index(pair[0]), default=(Outcome.UNREACHABLE, "没有得到任何页面")
+        outcomes,
+        key=lambda pair: (_GRAVITY.index(pair[0]), bool(pair[1])),
+        default=(Outcome.UNREACHABLE, "没有得到任何页面"),
     )

@@ -68,6 +68,11 @@ class Intake:
         self._done: set[str] = set()
         self._since = time.monotonic()
 
+    @property
+    def first(self) -> bool:
+        """Whether no crawl of the source saw anything yet. Raises ``StoreError``."""
+        return self.source not in self._seen.last_seeing()
+
     def known(self, natives: Sequence[str]) -> Mapping[str, Mark]:
         """Marks of those native ids that were seen in earlier crawls. Raises ``StoreError``."""
         found = self._seen.seen(self.source, natives) if natives else {}
@@ -111,9 +116,7 @@ class Intake:
             return
         self._posts.append(post)
         self._marks[draft.native_id] = str(
-            Mark(
-                first=post.published_at, date_only=post.date_only, engagement=post.engagement, short=tries
-            )
+            Mark(first=post.published_at, date_only=post.date_only, engagement=post.engagement, short=tries)
         )
         self.counts.refreshed += mark is not None
         self.counts.new += mark is None

@@ -149,7 +149,7 @@ class Watch:
             started_at=self._started,
             ended_at=self._now(),
             outcome=outcome,
-            detail="" if outcome is Outcome.RESULTS else mask(tidy(detail).replace("\n", " "))[:300],
+            detail=mask(tidy(detail).replace("\n", " "))[:300],
             requests=stats.get_value("downloader/request_count", 0) if stats else 0,
             found=found,
             new=counts.new,
@@ -198,6 +198,8 @@ def _common(sources: Sequence[Source], backoff_s: float, user_agent: str) -> dic
 
 def _own(source: Source, cookie: str) -> dict[str, Any]:
     """Scrapy settings of one source's crawl."""
+    from crawlers.spiders.source import SURGE
+
     return {
         "ROBOTSTXT_OBEY": source.obey_robots,
         "AUTOTHROTTLE_ENABLED": True,
@@ -211,7 +213,7 @@ def _own(source: Source, cookie: str) -> dict[str, Any]:
         "DOWNLOAD_MAXSIZE": MAX_PAGE,
         "DOWNLOAD_WARNSIZE": 0,
         "CLOSESPIDER_TIMEOUT": source.limit_s,
-        "DEPTH_LIMIT": source.pages + 2,
+        "DEPTH_LIMIT": source.pages * SURGE + 2,
         "REDIRECT_MAX_TIMES": 5,
         "METAREFRESH_ENABLED": False,
         "HTTPERROR_ALLOW_ALL": True,

@@ -44,7 +44,7 @@ class SourceRun:
     ended_at: datetime
     outcome: Outcome
     detail: str = ""
-    """Why, in one line, for anything but ``RESULTS``."""
+    """Why, in one line, for anything but ``RESULTS``; with these, that there were more."""
     requests: int = 0
     found: int = 0
     """Posts on the pages."""
@@ -54,3 +54,8 @@ class SourceRun:
     """Known posts whose engagement changed."""
     rejected: int = 0
     """Items of a page that could not become a post."""
+
+    @property
+    def word(self) -> str:
+        """The Chinese word people see."""
+        return "未取全" if self.outcome is Outcome.RESULTS and self.detail else self.outcome.word

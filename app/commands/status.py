@@ -205,7 +205,7 @@ def _sources(app: App, stores: _Stores, now: datetime) -> list[dict[str, Any]]:
                 "name": source.name,
                 "enabled": source.enabled,
                 "outcome": run.outcome.value if run else None,
-                "word": run.outcome.word if run else never,
+                "word": run.word if run else never,
                 "at": iso(run.ended_at) if run else None,
                 "detail": run.detail if run else "",
                 "found": run.found if run else 0,

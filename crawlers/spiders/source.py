@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from datetime import datetime
 from typing import Any, ClassVar
@@ -18,6 +19,9 @@ from crawlers.health import Listing
 from crawlers.pipelines import Harvest, Intake
 from crawlers.urls import same_origin
 from domain.source_run import Outcome
+
+SURGE = 10
+"""Times ``pages`` that a list is walked at most, while all that is on it is new."""
 
 
 class SourceSpider(scrapy.Spider):
@@ -38,6 +42,7 @@ class SourceSpider(scrapy.Spider):
         """Posts whose whole text was asked for, and came."""
         self._failed: list[tuple[Outcome, str]] = []
         """Why those of others did not."""
+        self._began = time.monotonic()
         self._cookie = {"Cookie": cookie} if cookie else {}
 
     # --- What a kind of source defines ---
@@ -111,21 +116,48 @@ class SourceSpider(scrapy.Spider):
         listing = self.read(response, name)
         if page > 1 and (listing.outcome is Outcome.EMPTY or (listing.bare and not owed)):
             return  # the end of the list, as some sites tell it
+        if page > self.source.pages and not listing.drafts:
+            self._cut_off(name, page, listing.detail)
+            return
         missing = f"第 {page} 页没有帖子，但前面写明还有 {owed} 条" if page > 1 and listing.bare else ""
         self.outcomes.append((listing.outcome, self._where(name, missing or listing.detail)))
+        all_new = self._all_new(listing, page)  # before they are gathered, which makes them known
         self.found.update(draft.native_id for draft in listing.drafts)
         yield from self.gather(listing)
         listed = len(listing.drafts) + len(listing.rejects)
         so_far = before + listed
-        if listing.more and page < self.source.pages and (listing.total is None or so_far < listing.total):
+        if not listing.more or (listing.total is not None and so_far >= listing.total):
+            return
+        if page < self.source.pages or (all_new and self._may_walk_on(page)):
             # Sites count what they hide or show twice: only a whole page less is a page that is missing.
             owed = (listing.total or 0) - so_far
             yield self._page(name, page + 1, so_far, owed if owed >= listed else 0)
+        elif all_new:
+            self._cut_off(name, page, "仍全是新帖")
+
+    def _all_new(self, listing: Listing, page: int) -> bool:
+        """Whether nothing on a last page was there at an earlier crawl: what is behind it was not taken, either."""
+        if page < self.source.pages or not listing.more or self.intake.first:
+            return False
+        return not self.intake.known([d.native_id for d in listing.drafts if d.native_id not in self.found])
+
+    def _may_walk_on(self, page: int) -> bool:
+        """Past ``pages``; the other half of the time is for what was asked for already."""
+        in_time = time.monotonic() - self._began < self.source.limit_s / 2
+        return in_time and page < self.source.pages * SURGE
+
+    def _cut_off(self, name: str, page: int, why: str) -> None:
+        """The configured pages were seen, so the source sees; but there was more."""
+        self.outcomes.append((Outcome.RESULTS, self._where(name, f"翻到第 {page} 页{why}，可能有遗漏")))
 
     def on_failure(self, failure: Any) -> None:
         """Note why a page of a list could not be had."""
         outcome, detail = explain(failure.value)
-        name = failure.request.cb_kwargs.get("name", "") if hasattr(failure, "request") else ""
+        asked = failure.request.cb_kwargs if hasattr(failure, "request") else {}
+        name, page = asked.get("name", ""), asked.get("page", 1)
+        if page > self.source.pages:
+            self._cut_off(name, page, detail)
+            return
         self.outcomes.append((outcome, self._where(name, detail)))
 
     def _where(self, name: str, detail: str) -> str:

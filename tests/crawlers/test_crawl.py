@@ -255,6 +255,41 @@ def test_a_second_crawl_fetches_no_article_again_and_refreshes_engagement(bench:
     assert bench.posts() == []
 
 
+def test_a_surge_is_followed_past_the_pages_and_what_is_left_is_said(bench: Bench) -> None:
+    """20 posts were known when 120 more came: twelve pages, of which 3 are configured, or 1."""
+    posts = 20
+
+    def surge(x: Any) -> None:
+        newest = posts - (int(x.query["page"]) - 1) * 10
+        x.send(blogs(newest - 10, 10) if newest > 0 else NO_MORE, kind="application/json")
+
+    def refused(x: Any) -> None:
+        (surge if int(x.query["page"]) < 5 else h.page("", status=432))(x)
+
+    bench.site.routes = {SEARCH: surge}
+    with h.Site({SEARCH: refused}) as wary:
+        sources = (
+            bench.source("all", "weibo", pages=3),
+            bench.source("most", "weibo", pages=1),
+            bench.source("wary", "weibo", pages=3, base_url=wary.base),
+        )
+        runs = bench.crawl(*sources)
+        assert [run["new"] for run in runs.values()] == [20, 10, 20]
+        posts = 140
+        runs = bench.crawl(*sources)
+    assert {run["outcome"] for run in runs.values()} == {"results"}
+    assert [run["new"] for run in runs.values()] == [120, 100, 40]
+    assert [run["detail"] for run in runs.values()] == [
+        "",
+        "云桥金融：翻到第 10 页仍全是新帖，可能有遗漏",
+        "云桥金融：翻到第 5 页网站拒绝访问（HTTP 432），可能有遗漏",
+    ]
+    ledger = bench.ledger()
+    last = ledger.source_runs.last()
+    ledger.close()
+    assert [last[id_].word for id_ in ("all", "most", "wary")] == ["正常", "未取全", "未取全"]
+
+
 def test_long_text_is_fetched_once_and_again_when_the_post_changed(bench: Bench) -> None:
     def listing(likes: int) -> Any:
         return lambda x: x.send(

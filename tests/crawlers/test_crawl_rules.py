@@ -150,7 +150,9 @@ SUMMARY = "云桥金融1号产品逾期，投资人提现失败、客服失联�
     ],
 )
 def test_a_page_that_is_not_the_article_leaves_the_summary(title: str, shown: str, another: bool) -> None:
-    page = f"<html><head><title>{title}</title></head><body><div id='content'><p>{shown}</p></div></body></html>"
+    page = (
+        f"<html><head><title>{title}</title></head><body><div id='content'><p>{shown}</p></div></body></html>"
+    )
     feeds = spider(FeedSpider)
     for n in range(3):
         draft = Draft(native_id=str(n), text=SUMMARY, more=f"https://n.example/{n}")

@@ -185,7 +185,8 @@ def test_an_empty_later_page_is_the_end_unless_more_was_stated(
 
 
 def test_a_refusal_on_a_later_page_is_no_end(search: Weibo) -> None:
-    spider = WeiboSpider(source=WEIBO, intake=search.intake(Box()), now=lambda: NOW)
+    source = WEIBO.model_copy(update={"pages": 2})
+    spider = WeiboSpider(source=source, intake=search.intake(Box()), now=lambda: NOW)
     refusal = json.dumps({"ok": 0, "msg": "请求过于频繁，歇歇吧", "data": {"cards": []}}).encode()
     list(spider.on_list(Response("https://m.weibo.example/x", body=refusal), "云桥金融", 2, 10))
     assert worst(spider.came_to())[0] is Outcome.BLOCKED
