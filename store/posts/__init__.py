@@ -108,7 +108,8 @@ class Posts(Examined, Protocol):
         Putting a batch again is harmless and completes it. A post that can never be stored raises ``RefusedError``,
         its neighbours being stored or not.
 
-        The first ``published_at`` of an id stays, and with it ``date_only``. An older ``fetched_at`` than the
+        The first ``published_at`` of an id stays, and with it ``date_only``; of a post of which only the day was
+        known, the first time that comes. An older ``fetched_at`` than the
         stored one changes nothing; the same (a new judgement) or a newer one replaces text, judgement and
         engagement; an engagement that differs from the newest version becomes a version.
         """

@@ -36,8 +36,8 @@ def digest(post: Post) -> bytes:
 
 
 def dated(post: Post, stored: Stored | None) -> Post:
-    """The post under the date that was stored first."""
-    if stored is None or (stored.published, stored.date_only) == (micros(post.published_at), post.date_only):
+    """The post under the date that was stored first, unless that was a day and it has a time."""
+    if stored is None or (stored.date_only and not post.date_only):
         return post
     return replace(post, published_at=from_micros(stored.published), date_only=bool(stored.date_only))
 

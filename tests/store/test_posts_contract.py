@@ -60,6 +60,19 @@ def test_the_first_date_stays_and_newer_words_and_counters_replace(posts: Posts,
     assert posts.engagement(later.id) == [(now, Engagement()), (now + HOUR, Engagement(likes=5))]
 
 
+def test_a_time_takes_the_place_of_a_day(posts: Posts, post, judged, now) -> None:
+    for at, date_only, hours in (
+        (now, True, 0),
+        (now - HOUR, True, 1),
+        (now - 2 * HOUR, False, 2),
+        (now, False, 3),
+    ):
+        posts.put([judged(post(published_at=at, date_only=date_only, fetched_at=now + hours * HOUR))])
+    stored = posts.get(post().id).post
+    assert (stored.published_at, stored.date_only) == (now - 2 * HOUR, False)
+    assert [count.posts for count in posts.counts(since=now - 3 * HOUR, until=now + HOUR, step_s=300)] == [1]
+
+
 def test_an_older_copy_changes_nothing_and_a_new_judgement_does(posts: Posts, post, judged, now) -> None:
     posts.put([judged(post(fetched_at=now + HOUR))])
     posts.put([judged(post(text="旧的", engagement=Engagement(likes=9)))])

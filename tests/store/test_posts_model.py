@@ -76,7 +76,8 @@ def latest(batches: list[list[Judged]]) -> dict[str, Judged]:
         if old is None:
             stored[new.post.id] = new
         elif new.post.fetched_at >= old.post.fetched_at:
-            date = {"published_at": old.post.published_at, "date_only": old.post.date_only}
+            first = new.post if old.post.date_only and not new.post.date_only else old.post
+            date = {"published_at": first.published_at, "date_only": first.date_only}
             stored[new.post.id] = replace(new, post=replace(new.post, **date))
     return stored
 

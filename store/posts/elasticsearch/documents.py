@@ -46,13 +46,20 @@ def merged(old: Record | None, new: Judged) -> Record | None:
     held = old.judged.post
     if new.post.fetched_at < held.fetched_at:
         return None
-    post = replace(new.post, published_at=held.published_at, date_only=held.date_only)
+    post = dated(new.post, held)
     versions = old.versions
     if not versions or versions[-1][1] != version[1]:
         others = (each for each in versions if each[0] != version[0])
         versions = tuple(sorted((*others, version), key=lambda each: each[0]))
     record = Record(judged=replace(new, post=post), versions=versions)
     return None if record == old else record
+
+
+def dated(post: Post, held: Post) -> Post:
+    """The post under the date that is held, unless that is a day and it has a time."""
+    if held.date_only and not post.date_only:
+        return post
+    return replace(post, published_at=held.published_at, date_only=held.date_only)
 
 
 def source(entry: Entry) -> str:
