@@ -4,14 +4,17 @@ Extractive, so that nothing is put into anybody's mouth: a claim is a sentence (
 stands in one post, and its count is the number of posts that share the claim's two weightiest words.
 Claims are picked one after the other, each by how many stories it adds to those already covered (greedy
 maximum coverage), so that three claims say three different things.
+
+Posts are as long and as odd as their authors like, and no mail may wait for one: of each only the beginning is
+read, cut once into a bounded number of runs.
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from itertools import combinations
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import combinations, islice
 
 from alerts.view import Claim
 from alerts.words import plain
@@ -23,10 +26,17 @@ LONGEST = 40
 SHORTEST = 4
 VOCABULARY = 40
 """Shared words looked at."""
+READ = 2000
+"""Characters of a post looked at."""
+CLAUSES = 6
+"""Clauses of a claim, at most."""
+RUNS = 200
+"""Runs of clauses of a post looked at."""
 
 _SENTENCE = re.compile(r"[^。！？!?；;\n…]+[。！？!?；;…]*")
 _CLAUSE = re.compile(r"(?:[^，,：:]|(?<=\d)[,:](?=\d))+[，,：:]*")
 """Up to a comma or colon, but not the one inside 31,000 or 15:07."""
+_STOP = re.compile(r"[。！？!?；;\n…，,：:]")
 _QUESTION = re.compile(r"[？?]|[吗呢么]$")
 _LEANING = (
     "但",
@@ -48,6 +58,9 @@ _LEANING = (
 """A claim that begins so leans on a sentence the reader does not see."""
 _TRIM = " ，,：:、。；;！!…~～"
 
+Quotes = dict[tuple[str, ...], tuple[float, str]]
+"""Clarity and text of a post's best run by the words it holds."""
+
 
 def digest(found: Sequence[Judged], *, names: Sequence[str] = (), limit: int = 3) -> tuple[Claim, ...]:
     """The clearest claims of negative posts, at most ``limit``; ``names`` (of the brand) never count as words.
@@ -56,15 +69,18 @@ def digest(found: Sequence[Judged], *, names: Sequence[str] = (), limit: int = 3
     """
     pool = [judged for judged in found if _asserts(judged)]
     words = _vocabulary(pool, names)
-    texts = {judged.post.id: _folded(judged.post.whole) for judged in pool}
-    holders = {word: {post for post, text in texts.items() if word in text} for word in words}
+    texts = {judged.post.id: _beginning(judged.post.whole) for judged in pool}
+    folded = {post: _folded(text) for post, text in texts.items()}
+    holders = {word: {post for post, text in folded.items() if word in text} for word in words}
+    quotes = {post: _quotes(text, words) for post, text in texts.items()}
     claims: list[Claim] = []
     covered: set[str] = set()
     used: set[str] = set()
     while len(claims) < limit:
-        claim, reached = _best(pool, holders, covered, used) or _largest_story(pool, covered) or (None, set())
-        if claim is None:
+        best = _best(pool, quotes, holders, covered, used) or _largest_story(pool, quotes, covered)
+        if best is None:
             break
+        claim, reached = best
         claims.append(claim)
         covered |= reached
         used.update(claim.words)
@@ -74,6 +90,13 @@ def digest(found: Sequence[Judged], *, names: Sequence[str] = (), limit: int = 3
 def _asserts(judged: Judged) -> bool:
     stances = {topic.stance for topic in judged.assessment.topics}
     return not stances or Stance.ASSERT in stances or Stance.OTHER in stances
+
+
+def _beginning(text: str) -> str:
+    """At most ``READ`` characters, and no clause cut in its middle."""
+    if len(text) <= READ:
+        return text
+    return text[: READ - len(_STOP.split(text[:READ])[-1])]
 
 
 def _folded(text: str) -> str:
@@ -95,7 +118,11 @@ def _vocabulary(pool: Sequence[Judged], names: Sequence[str]) -> list[str]:
 
 
 def _best(
-    pool: Sequence[Judged], holders: dict[str, set[str]], covered: set[str], used: set[str]
+    pool: Sequence[Judged],
+    quotes: dict[str, Quotes],
+    holders: dict[str, set[str]],
+    covered: set[str],
+    used: set[str],
 ) -> tuple[Claim, set[str]] | None:
     """The claim of the word pair that adds most stories, put in the clearest sentence holding both words."""
     story = {judged.post.id: judged.assessment.story or judged.post.id for judged in pool}
@@ -110,21 +137,22 @@ def _best(
             ranked.append((-gain, first in used or second in used, -shared, first, second))
     for *_, first, second in sorted(ranked):
         both = holders[first] & holders[second]
-        sentence = _clearest([j for j in pool if j.post.id in both - covered], (first, second), holders)
+        sentence = _clearest(both - covered, quotes, (first, second))
         if sentence:
             return _claim(pool, both, (first, second), sentence), both
     return None
 
 
-def _largest_story(pool: Sequence[Judged], covered: set[str]) -> tuple[Claim, set[str]] | None:
+def _largest_story(
+    pool: Sequence[Judged], quotes: dict[str, Quotes], covered: set[str]
+) -> tuple[Claim, set[str]] | None:
     """Where no words are shared: the story with most posts not told yet, in its clearest sentence."""
     left = [judged for judged in pool if judged.post.id not in covered]
     sizes = Counter(judged.assessment.story or judged.post.id for judged in left)
     for name, _ in sorted(sizes.items(), key=lambda item: (-item[1], item[0])):
-        copies = [judged for judged in left if (judged.assessment.story or judged.post.id) == name]
-        sentence = _clearest(copies, (), {})
+        reached = {j.post.id for j in left if (j.assessment.story or j.post.id) == name}
+        sentence = _clearest(reached, quotes, ())
         if sentence:
-            reached = {judged.post.id for judged in copies}
             return _claim(pool, reached, (), sentence), reached
     return None
 
@@ -139,19 +167,29 @@ def _claim(
 
 
 def _clearest(
-    pool: Sequence[Judged], needed: tuple[str, ...], holders: dict[str, set[str]]
+    posts: Iterable[str], quotes: dict[str, Quotes], needed: tuple[str, ...]
 ) -> tuple[str, str] | None:
     """Text and post id of the best run of clauses that holds all of ``needed``."""
-    best: tuple[float, str, str] | None = None
-    for judged in pool:
-        for text, whole in _runs(judged.post.whole):
-            folded = text.casefold()
-            if not all(word in folded for word in needed):
-                continue
-            score = _clarity(text, whole=whole) + 0.4 * sum(word in folded for word in holders)
-            if best is None or (-score, judged.post.id) < (-best[0], best[2]):
-                best = (score, text, judged.post.id)
-    return None if best is None else best[1:]
+    found = [(-quotes[post][needed][0], post) for post in posts if needed in quotes[post]]
+    if not found:
+        return None
+    _, post = min(found)
+    return quotes[post][needed][1], post
+
+
+def _quotes(text: str, words: Sequence[str]) -> Quotes:
+    """The clearest run of a post for each pair of words, and the clearest of all under no words."""
+    best: Quotes = {}
+    for run, whole in islice(_runs(text), RUNS):
+        folded = run.casefold()
+        held = [word for word in words if word in folded]
+        clarity = _clarity(run, whole=whole)
+        scores: dict[tuple[str, ...], float] = {(): clarity}
+        scores |= dict.fromkeys(combinations(held, 2), clarity + 0.4 * len(held))
+        for needed, score in scores.items():
+            if needed not in best or score > best[needed][0]:
+                best[needed] = (score, run)
+    return best
 
 
 def _runs(text: str) -> Iterator[tuple[str, bool]]:
@@ -159,14 +197,16 @@ def _runs(text: str) -> Iterator[tuple[str, bool]]:
     for sentence in _SENTENCE.findall(text):
         if _QUESTION.search(sentence.strip(_TRIM + "。")):
             continue
-        clauses = _CLAUSE.findall(sentence)
-        for first in range(len(clauses)):
-            for last in range(first + 1, len(clauses) + 1):
-                run = plain("".join(clauses[first:last])).strip(_TRIM)
+        clauses = _CLAUSE.findall(plain(sentence))
+        for first, clause in enumerate(clauses):
+            if not clause.strip(_TRIM):
+                continue  # The run that begins with the next clause is the same.
+            for last in range(first + 1, min(first + CLAUSES, len(clauses)) + 1):
+                run = "".join(clauses[first:last]).strip(_TRIM)
                 if len(run) > LONGEST:
                     break
                 if len(run) >= SHORTEST:
-                    yield run, last - first == len(clauses)
+                    yield run, last == len(clauses) and first == 0
 
 
 def _clarity(text: str, *, whole: bool) -> float:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from cProfile import Profile
 from datetime import timedelta
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from alerts.claims import LONGEST, digest
+from alerts.claims import LONGEST, READ, RUNS, digest
 from alerts.words import plain
 from domain.assessment import Sentiment, Stance
 from domain.post import Author
@@ -98,3 +99,44 @@ def test_any_text_gives_at_most_three_literal_claims(texts: list[str]) -> None:
         assert claim.text in whole[claim.post]
         assert 1 <= claim.posts <= len(found)
         assert claim.accounts <= claim.posts
+
+
+def steps(*texts: str) -> int:
+    """Calls made, those of built-in functions among them, for a digest of posts that share two words."""
+    found = posts("提现没到账", "提现一直没有到账", *texts)
+    profile = Profile()
+    profile.runcall(digest, found, names=NAMES)
+    return sum(entry.callcount for entry in profile.getstats())
+
+
+@settings(max_examples=60, deadline=None, database=None)
+@given(
+    st.sampled_from(("", "提现，", "提现没到账。")),
+    st.text(alphabet=st.sampled_from("提现到账啊1 ~～,，、：:。！？…\n\u200b“"), min_size=1, max_size=12),
+)
+def test_no_text_makes_a_mail_wait(start: str, atom: str) -> None:
+    """Whatever its author repeats, a post is read to the same end, and cut into so many runs."""
+    text = start + atom * (200_000 // len(atom))
+    assert steps(text) <= 20 * READ + 80 * RUNS
+    assert steps(text) <= steps(text[: 2 * READ]) + 10
+
+
+def test_blank_clauses_and_scattered_words_cost_no_more_than_others() -> None:
+    hostile = ["云桥金融提现困难，提现到不了账" + atom * 1000 for atom in ("~，", " ，", "、，", "啊，", "~")]
+    scattered = "，".join(
+        f"{word}{'的事情就是这样了没有什么可说的' * 3}" for word in ("提现", "到账", "客服")
+    )
+    for text in (*hostile, f"{scattered}。" * 40):
+        assert steps(*[text] * 20) <= 20 * (20 * READ + 80 * RUNS)
+
+
+def test_a_long_post_is_quoted_from_its_beginning_and_never_cut_in_a_clause() -> None:
+    for length in range(READ - 12, READ + 3):
+        long = "啊" * length + "，提现一直都没有到账，急"
+        for claim in digest(posts(long, long + "了", "提现说好到账"), names=NAMES):
+            assert claim.text in (
+                "提现一直都没有到账，急",
+                "提现一直都没有到账",
+                "提现一直都没有到账，急了",
+                "提现说好到账",
+            )
