@@ -189,23 +189,36 @@ def over(alert: Alert) -> bool:
 
 
 class Deduping:
-    """One mail a person and revision: what is in the outbox already, or reaches them by another route, stops."""
+    """One mail a person and revision: what is in the outbox already stops, and of several routes to one person all
+    but the one that reaches them first (the first named, where they are equal).
+    """
 
     name = "dedupe"
 
     def __call__(self, envelopes: Sequence[Envelope], *, now: datetime) -> Passed:
-        kept: dict[tuple[str, str], Envelope] = {}
-        decisions = []
+        ways: dict[tuple[str, str], list[Envelope]] = defaultdict(list)
+        kept, decisions = [], []
         for envelope in envelopes:
-            key = (envelope.alert.id, envelope.recipient.casefold())
             if envelope.enqueued:
                 decisions.append(decide(self.name, Why.ALREADY_ENQUEUED, envelope))
-            elif key in kept:
-                detail = kept[key].route.name
-                decisions.append(decide(self.name, Why.SAME_RECIPIENT, envelope, detail))
             else:
-                kept[key] = envelope
-        return Passed(envelopes=tuple(kept.values()), decisions=tuple(decisions))
+                ways[envelope.alert.id, envelope.recipient.casefold()].append(envelope)
+        for several in ways.values():
+            first = min(several, key=lambda envelope: _due(envelope, now=now))
+            kept.append(first)
+            decisions += [
+                decide(self.name, Why.SAME_RECIPIENT, other, first.route.name)
+                for other in several
+                if other is not first
+            ]
+        return Passed(envelopes=tuple(kept), decisions=tuple(decisions))
+
+
+def _due(envelope: Envelope, *, now: datetime) -> datetime:
+    """When a mail by this envelope's route would go out."""
+    for stage in (Cooling(), Escalating(), Quieting()):
+        [envelope] = stage([envelope], now=now).envelopes
+    return envelope.not_before
 
 
 class Grouping:

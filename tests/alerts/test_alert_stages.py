@@ -158,6 +158,21 @@ def test_deduping_stops_what_is_enqueued_and_second_routes_to_one_person() -> No
     assert [d.why for d in passed.decisions] == [Why.ALREADY_ENQUEUED, Why.SAME_RECIPIENT]
 
 
+@pytest.mark.parametrize("louder_first", [True, False])
+def test_of_two_routes_to_one_person_the_one_that_reaches_them_first_speaks(louder_first: bool) -> None:
+    night = AT + timedelta(hours=3)
+    louder = sample.ROUTE.model_copy(update={"name": "信息安全", "quiet_hours": None})
+    yellow = envelope(alert=sample.alert(level=Level.YELLOW), not_before=night)
+    pair = [replace(yellow, route=louder), yellow]
+    passed = Deduping()(pair if louder_first else pair[::-1], now=night)
+    assert [e.route.name for e in passed.envelopes] == ["信息安全"]
+    assert [(d.route, d.detail) for d in passed.decisions] == [(sample.ROUTE.name, "信息安全")]
+    quick = sample.ROUTE.model_copy(update={"name": "快", "cooldown_min": 10})
+    told = envelope(told=(mail(),), cause=Cause.UPDATE)
+    both = [told, replace(told, route=quick)]
+    assert [e.route.name for e in Deduping()(both, now=NOW).envelopes] == ["快"]
+
+
 def test_grouping_waits_then_joins_new_alerts_of_a_brand_under_the_gravest() -> None:
     lesser = envelope(alert=sample.alert(id="b", level=Level.YELLOW, score=55.0))
     both = [lesser, envelope()]
