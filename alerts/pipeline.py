@@ -17,7 +17,6 @@ from alerts.envelope import Cause, Decision, Envelope, Why
 from alerts.evidence import Evidence
 from alerts.render import Writer
 from alerts.stages import (
-    GROUPED,
     Cooling,
     Deduping,
     Escalating,
@@ -36,7 +35,7 @@ from config.settings import Route
 from domain.alert import Alert, Level
 from domain.errors import DeliveryError, YujingError
 from domain.incident import OPEN, Incident, TimelineEvent
-from store.ledger import MOST_OPEN, Ledger, Notification
+from store.ledger import GROUPED, MOST_OPEN, REPLACED, Ledger, Notification
 
 ACTOR = "rule:alerts"
 IN_OUTBOX = (Why.ENQUEUED, Why.GROUPED, Why.ALREADY_ENQUEUED)
@@ -174,7 +173,7 @@ class Pipeline:
         break the cool-down, so this one comes back when it is known whether that one was sent; a rise does not wait.
         """
         for old in envelope.replaces:
-            gone = self._ledger.outbox.drop(old.id, reason=f"replaced by {mail.id}", at=now)
+            gone = self._ledger.outbox.drop(old.id, reason=f"{REPLACED}{mail.id}", at=now)
             if not gone and mail.level <= old.level:
                 return False
         grouped = [

@@ -17,11 +17,7 @@ from alerts.routes import miss, quiet_until
 from config.settings import Route
 from domain.alert import Alert, AlertState, Change, Level
 from domain.incident import Incident, IncidentStatus
-from store.ledger import Notification, Outbox, Silence, Silences
-
-GROUPED = "grouped:"
-"""Begins the ``error`` of a dropped notification that was told in another one's mail."""
-
+from store.ledger import GROUPED, Notification, Outbox, Silence, Silences
 
 RECALLED = 100
 """Mails of a thread looked at, newest first."""

@@ -13,12 +13,8 @@ def take_back(ledger: Ledger, incident: Incident, *, now: datetime) -> None:
 
     One that also carries another alert's news stays: losing that would be worse than a needless mail.
     """
-    waiting = ledger.outbox.find(incident=incident.id, state="waiting", limit=1000)
-    if not waiting:
-        return
-    told_in = {row.error for row in ledger.outbox.find(state="dropped", limit=1000)}
-    for mail in waiting:
-        if not any(error.endswith(mail.id) for error in told_in):
+    for mail in ledger.outbox.find(incident=incident.id, state="waiting", limit=1000):
+        if all(other.incident == incident.id for other in ledger.outbox.carried(mail.id)):
             ledger.outbox.drop(mail.id, reason=f"false alarm {incident.id}", at=now)
 
 

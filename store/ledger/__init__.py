@@ -83,6 +83,10 @@ class AuditEntry:
     reason: str = ""
 
 
+GROUPED = "grouped:"
+"""Begins the ``error`` of a dropped notification that was told in another one's mail; its id follows."""
+REPLACED = "replaced by "
+"""Begins the ``error`` of a dropped notification whose place a newer one took; its id follows."""
 SCHEDULER = "scheduler"
 """Name of the lease of the process that runs the jobs."""
 ERASED = "erased"
@@ -205,6 +209,9 @@ class Outbox(Protocol):
         limit: int = 100,
     ) -> list[Notification]:
         """Newest first."""
+
+    def carried(self, id_: str) -> list[Notification]:
+        """What else is told in a message: those grouped into it, or into one whose place it took."""
 
     def counts(self) -> Mapping[str, int]:
         """How many messages are in each state that any is in."""

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, RowMapping, and_, func, or_, select, update
 
 from domain.alert import Level
-from store.ledger import Notification
+from store.ledger import GROUPED, REPLACED, Notification
 from store.ledger.engine import Handle, insert_new
 from store.ledger.tables import outbox
 
@@ -96,6 +96,23 @@ class SqlOutbox:
                 statement.order_by(outbox.c.created_at.desc(), outbox.c.id).limit(limit)
             ).mappings()
             return [notification(row) for row in rows]
+
+    def carried(self, id_: str) -> list[Notification]:
+        """What else is told in a message: those grouped into it, or into one whose place it took."""
+        grouped: list[Notification] = []
+        taken, known = [id_], {id_}
+        with self._handle.read() as connection:
+            while taken:
+                ends = [f"{end}{each}" for each in taken for end in (GROUPED, REPLACED)]
+                statement = select(*(outbox.c[name] for name in FIELDS)).where(
+                    outbox.c.state == "dropped", outbox.c.error.in_(ends)
+                )
+                rows = connection.execute(statement.order_by(outbox.c.id)).mappings()
+                found = [each for each in map(notification, rows) if each.id not in known]
+                grouped += [each for each in found if each.error.startswith(GROUPED)]
+                taken = [each.id for each in found if each.error.startswith(REPLACED)]
+                known.update(taken)
+        return grouped
 
     def counts(self) -> Mapping[str, int]:
         """How many messages are in each state that any is in."""

@@ -9,7 +9,6 @@ import pytest
 
 from alerts.envelope import Cause, Envelope, Why
 from alerts.stages import (
-    GROUPED,
     Cooling,
     Deduping,
     Escalating,
@@ -22,7 +21,7 @@ from alerts.stages import (
 )
 from domain.alert import AlertState, Change, Level
 from domain.incident import Incident, IncidentStatus
-from store.ledger import Ledger, Notification, Silence
+from store.ledger import GROUPED, Ledger, Notification, Silence
 from tests.alerts import sample
 from tests.alerts.sample import AT
 

@@ -181,6 +181,24 @@ def test_messages_are_found_by_what_they_are_about(ledger: Ledger, notification,
     assert find(incident="i2") == []
 
 
+def test_a_message_tells_what_was_grouped_into_it_and_into_those_it_replaced(
+    ledger: Ledger, notification
+) -> None:
+    gone = {"state": "dropped"}
+    ledger.outbox.enqueue(
+        [
+            notification("new"),
+            notification("old", **gone, error="replaced by new"),
+            notification("g1", **gone, error="grouped:new"),
+            notification("g2", **gone, error="grouped:old"),
+            notification("g3", **gone, error="grouped:else"),
+            notification("g4", **gone, error="x grouped:new"),
+        ]
+    )
+    assert [each.id for each in ledger.outbox.carried("new")] == ["g1", "g2"]
+    assert ledger.outbox.carried("g1") == []
+
+
 def test_one_open_incident_per_brand_and_topic(ledger: Ledger, ledger2: Ledger, incident, now) -> None:
     made = ledger.incidents.open(*incident())
     assert made.id == "INC-20261122-001"
