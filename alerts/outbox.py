@@ -9,7 +9,7 @@ Blog, 2015), so that many messages do not come back in one moment.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -59,13 +59,14 @@ class Deliverer:
         cap_s: float = 3600.0,
         lease_s: float = 180.0,
         jitter: Callable[[], float] = random.random,
-        hold: Callable[[Notification, datetime], datetime | None] = lambda _message, _now: None,
+        holds: Sequence[Callable[[Notification, datetime], datetime | None]] = (),
     ) -> None:
         """``channels`` by name; ``jitter`` gives numbers in [0, 1); ``lease_s`` must outlast one sending.
 
         A message is given up after ``max_tries`` and ``LONGEST_WAIT``, both: an outage uses up the tries, a
-        deliverer that did not run the time, and neither is the message's fault. ``hold`` gives the time
-        until which a due message must not be sent after all (``alerts.routes.night_watch``).
+        deliverer that did not run the time, and neither is the message's fault. Each of ``holds`` gives the
+        time until which a due message must not be sent after all (``alerts.routes.night_watch``,
+        ``alerts.muting.mute_watch``).
         """
         self._outbox = outbox
         self._channels = channels
@@ -75,7 +76,7 @@ class Deliverer:
         self._cap_s = cap_s
         self._lease = timedelta(seconds=lease_s)
         self._jitter = jitter
-        self._hold = hold
+        self._holds = holds
 
     def deliver(
         self, *, now: Callable[[], datetime], limit: int = 200, stop: Callable[[], bool] = lambda: False
@@ -93,9 +94,9 @@ class Deliverer:
             leased = self._outbox.lease(1, now=at, lease=self._lease)
             if not leased:
                 break
-            until = self._hold(leased[0], at)
-            if until is not None:
-                self._outbox.retry(leased[0].id, not_before=until, error=leased[0].error)
+            until = [held for hold in self._holds if (held := hold(leased[0], at)) is not None]
+            if until:
+                self._outbox.postpone(leased[0].id, not_before=max(until))
                 continue
             summary = self._one(leased[0], summary, now=now)
             if summary.down:

@@ -344,3 +344,8 @@ def newest(alerts: Iterable[Alert]) -> dict[str, Alert]:
         if alert.id not in found or alert.revision > found[alert.id].revision:
             found[alert.id] = alert
     return found
+
+
+def muted(alert: Alert, silences: Sequence[Silence]) -> bool:
+    """Some silence holds the alert."""
+    return any(_silences(silence, alert) for silence in silences)

@@ -324,12 +324,16 @@ class App:
     @cached_property
     def deliverer(self) -> Deliverer:
         """Outbox → channels."""
+        from alerts.muting import mute_watch
         from alerts.outbox import Deliverer
         from alerts.routes import night_watch
 
         channels = {"email": mail_channel(self.environment.smtp)}
         return Deliverer(
-            self.ledger.outbox, channels, states=self.ledger.states, hold=night_watch(self.settings.routes)
+            self.ledger.outbox,
+            channels,
+            states=self.ledger.states,
+            holds=(night_watch(self.settings.routes), mute_watch(self.ledger)),
         )
 
     def handle_alerts(self, now: datetime, *, wait: bool = True) -> Outcome:

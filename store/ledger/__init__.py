@@ -189,6 +189,9 @@ class Outbox(Protocol):
     def retry(self, id_: str, *, not_before: datetime, error: str) -> None:
         """A transient error: again later."""
 
+    def postpone(self, id_: str, *, not_before: datetime) -> None:
+        """It was leased too early: again later, and this was no try."""
+
     def failed(self, id_: str, *, error: str, at: datetime) -> None:
         """A permanent error, or tried too often for too long."""
 

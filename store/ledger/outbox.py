@@ -56,6 +56,10 @@ class SqlOutbox:
         """A transient error: again later."""
         self._settle(id_, not_before=not_before, error=error, leased_until=None)
 
+    def postpone(self, id_: str, *, not_before: datetime) -> None:
+        """It was leased too early: again later, and this was no try."""
+        self._settle(id_, not_before=not_before, tries=outbox.c.tries - 1, leased_until=None)
+
     def failed(self, id_: str, *, error: str, at: datetime) -> None:
         """A permanent error, or tried too often for too long; ``at`` is kept as the end of its life."""
         self._settle(id_, state="failed", error=error, leased_until=None, ended_at=at)

@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from alerts.envelope import Why
+from alerts.muting import mute_watch
 from alerts.outbox import Deliverer
 from alerts.pipeline import Outcome, Pipeline
 from alerts.render import Writer
@@ -67,7 +68,10 @@ class World:
             writer=Writer(sender="yujing@example.com", draw_chart=lambda *_, **__: b""),
         )
         self.deliverer = Deliverer(
-            ledger.outbox, {"email": self.inboxes}, jitter=lambda: 0.5, hold=night_watch((route,))
+            ledger.outbox,
+            {"email": self.inboxes},
+            jitter=lambda: 0.5,
+            holds=(night_watch((route,)), mute_watch(ledger)),
         )
 
     def tell(self, alert: Alert, *, at: datetime | None = None, case: bool = True) -> Outcome:
@@ -342,10 +346,10 @@ def test_what_the_monitor_says_of_a_blind_source_is_mailed(world: World, posts: 
     ]
 
 
-def muted(world: World, *, hours: float) -> None:
+def muted(world: World, *, hours: float, at: datetime = AT) -> None:
     world.ledger.silences.add(
         Silence(
-            id="s1", brand="yunqiao", topic=sample.TOPIC, starts_at=AT, ends_at=AT + timedelta(hours=hours),
+            id="s1", brand="yunqiao", topic=sample.TOPIC, starts_at=at, ends_at=at + timedelta(hours=hours),
             created_by="王芳", reason="已知活动",
         )
     )  # fmt: skip
@@ -370,6 +374,51 @@ def test_what_still_goes_on_when_its_silence_ends_is_told_then(world: World) -> 
     assert world.inboxes.subjects == ["【橙色预警】云桥金融 · 提现困难 · 负面 60 条/时（平时 6）"]
     assert world.ledger.alerts.pending() == []
     assert world.ledger.incidents.timeline(incident.id)[-1].kind == "notified"
+
+
+def every_five_minutes(world: World, since: datetime, until: datetime) -> None:
+    at = since
+    while at < until:
+        at = min(at + timedelta(minutes=5), until)
+        world.run(at)
+
+
+def test_a_silence_holds_the_mail_that_waits_already(world: World) -> None:
+    world.tell(sample.alert())
+    world.tell(revision(2, Level.ORANGE, 10), case=False)
+    muted(world, hours=4, at=AT + timedelta(minutes=15))
+    end = AT + timedelta(minutes=255)
+    every_five_minutes(world, AT + timedelta(minutes=15), end)
+    assert len(world.inboxes.got) == 1
+    newer = revision(3, Level.ORANGE, 255, numbers={"negatives": 90, "per_hour_usual": 6})
+    world.tell(newer, at=end + timedelta(minutes=5), case=False)
+    assert world.inboxes.subjects[1:] == ["【橙色预警·更新】云桥金融 · 提现困难 · 负面 90 条/时（平时 6）"]
+    every_five_minutes(world, end, end + timedelta(hours=2))
+    assert len(world.inboxes.got) == 2
+
+
+def test_a_silence_ended_early_lets_the_waiting_mail_go(world: World) -> None:
+    night = AT + timedelta(hours=2, minutes=25)
+    morning = AT + timedelta(hours=9, minutes=55)
+    world.tell(sample.alert(level=Level.YELLOW, peak=Level.YELLOW, at=night, first_at=night))
+    muted(world, hours=24, at=night + timedelta(minutes=10))
+    every_five_minutes(world, night, morning + timedelta(hours=1))
+    assert world.inboxes.got == []
+    world.ledger.silences.end("s1", at=morning + timedelta(hours=1), actor="王芳")
+    every_five_minutes(world, morning + timedelta(hours=1), morning + timedelta(minutes=70))
+    assert [mail.tries for mail in world.inboxes.got] == [1]
+
+
+def test_a_silence_lets_go_what_tells_of_something_else_too(world: World) -> None:
+    night = {"at": AT + timedelta(hours=2, minutes=25), "first_at": AT + timedelta(hours=2, minutes=25)}
+    low = {"level": Level.YELLOW, "peak": Level.YELLOW}
+    other = sample.alert(id="b", fingerprint="b", topics=("customer_complaint",), score=10, **low, **night)
+    world.ledger.alerts.put(other)
+    sample.incident(world.ledger, other)
+    world.tell(sample.alert(**low, **night))
+    muted(world, hours=24, at=night["at"])
+    world.run(AT + timedelta(hours=9, minutes=55))
+    assert [subject.endswith("另有 1 项") for subject in world.inboxes.subjects] == [True]
 
 
 def test_what_ended_within_its_silence_is_told_to_nobody(world: World) -> None:

@@ -192,9 +192,9 @@ def test_the_night_begins_during_a_pass(ledger: Ledger) -> None:
     ledger.outbox.enqueue([waiting("n1"), waiting("n2")])
     night, morning = sample.AT + timedelta(seconds=45), sample.AT + timedelta(hours=8)
     channel = Slow(lambda _: None)
-    runner = deliverer(ledger, channel, hold=lambda _, now: morning if now >= night else None)
+    runner = deliverer(ledger, channel, holds=[lambda _, now: morning if now >= night else None])
     assert runner.deliver(now=lambda: channel.clock).sent == 1
-    assert state(ledger, "n2").not_before == morning
+    assert (state(ledger, "n2").not_before, state(ledger, "n2").tries) == (morning, 0)
 
 
 def test_a_wrong_password_loses_nothing_however_long_it_lasts(ledger: Ledger) -> None:

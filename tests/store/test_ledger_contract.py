@@ -157,6 +157,14 @@ def test_the_end_of_a_message(ledger: Ledger, notification, now) -> None:
     assert [each.id for each in ledger.outbox.find(state="sent")] == ["sent"]
 
 
+def test_a_message_that_is_put_off_was_not_tried(ledger: Ledger, notification, now) -> None:
+    ledger.outbox.enqueue([notification("a")])
+    assert [each.tries for each in ledger.outbox.lease(1, now=now, lease=HOUR)] == [1]
+    ledger.outbox.postpone("a", not_before=now + MINUTE)
+    assert ledger.outbox.lease(1, now=now, lease=HOUR) == []
+    assert [each.tries for each in ledger.outbox.lease(1, now=now + MINUTE, lease=HOUR)] == [1]
+
+
 def test_only_a_message_in_nobodys_hands_is_dropped(ledger: Ledger, notification, now) -> None:
     ledger.outbox.enqueue([notification("a"), notification("b", not_before=now + HOUR)])
     ledger.outbox.lease(1, now=now, lease=MINUTE)
