@@ -1,4 +1,4 @@
-"""The posts that matter, one a story, each with the reason it was chosen; and how far the whole thing spread."""
+"""The posts that matter, each with the reason it was chosen; and how far the whole thing spread."""
 
 from __future__ import annotations
 
@@ -36,27 +36,32 @@ def story_of(judged: Judged) -> str:
 
 
 def choose(found: Sequence[Judged], claims: Sequence[Claim]) -> list[Pick]:
-    """At most five posts of ``found`` (most influential first), one a story.
+    """At most five posts of ``found`` (most influential first).
 
-    最早, 传播最广 (reposts + comments + likes, then views), 官方媒体 (verified or media, most influential),
-    代表性 (the posts the claims are quoted from), then by influence.
+    最早, 传播最广 (reposts + comments + likes, then views), 官方媒体 (verified or media, most influential): each
+    stands at the very post that earned it. Then 代表性 (the posts the claims are quoted from) and by influence,
+    one a story that is not shown yet.
     """
     picks: dict[str, Pick] = {}
+    shown: set[str] = set()
 
-    def take(judged: Judged | None, why: str) -> None:
+    def take(judged: Judged | None, why: str, *, known: bool = False) -> None:
+        """Add a post, or a reason to one that is there; one of a story that is shown already where ``known``."""
         if judged is None:
             return
-        old = picks.get(story_of(judged))
-        if old is None and len(picks) < MOST:
-            picks[story_of(judged)] = Pick(judged=judged, why=(why,))
-        elif old is not None and why not in old.why and why != "影响力":
-            picks[story_of(judged)] = Pick(judged=old.judged, why=(*old.why, why))
+        old = picks.get(judged.post.id)
+        if old is not None and why != "影响力":
+            why_all = tuple(dict.fromkeys((*old.why, why)))
+            picks[judged.post.id] = Pick(judged=judged, why=why_all)
+        elif old is None and len(picks) < MOST and (known or story_of(judged) not in shown):
+            picks[judged.post.id] = Pick(judged=judged, why=(why,))
+            shown.add(story_of(judged))
 
     by_id = {judged.post.id: judged for judged in found}
     media = [judged for judged in found if _official(judged.post.author)]
     take(min(found, key=lambda j: (j.post.published_at, j.post.id), default=None), "最早")
-    take(_widest(found), "传播最广")
-    take(media[0] if media else None, "官方媒体")
+    take(_widest(found), "传播最广", known=True)
+    take(media[0] if media else None, "官方媒体", known=True)
     for claim in claims:
         take(by_id.get(claim.post), "代表性")
     for judged in found:

@@ -131,7 +131,10 @@ class Evidence:
         return lead[0].topic if lead else alert.lead_topic
 
     def _negatives(self, alert: Alert, topic: str, since: datetime) -> tuple[list[Judged], int]:
-        """Negative posts in [since, alert.at), most influential first, at most ``MOST_POSTS``; how many there are."""
+        """Negative posts in [since, alert.at), most influential first, at most ``MOST_POSTS``; how many there are.
+
+        The earliest is always among them: who wrote first has rarely much influence yet.
+        """
         query = Query(
             brand=alert.brand,
             topic=topic,
@@ -146,6 +149,11 @@ class Evidence:
         while page.next and len(found) < MOST_POSTS:
             page = self._posts.search(replace(query, after=page.next))
             found.extend(page.found)
+        if page.next:
+            oldest = self._posts.search(replace(query, sort=Sort.OLDEST)).found
+            first = next((judged for judged in oldest if not judged.post.date_only), None)
+            if first and all(judged.post.id != first.post.id for judged in found):
+                found[-1] = first
         return found, page.total
 
     def _series(self, alert: Alert, topic: str) -> Series:

@@ -89,9 +89,39 @@ def test_one_text_copied_everywhere_is_one_line(posts: Posts, ledger: Ledger) ->
             for n in range(1, 9)
         ]
     )
-    [line] = collect(posts, ledger).posts
-    assert line.copies == 8
-    assert set(line.why) >= {"最早", "代表性"}
+    first, widest = collect(posts, ledger).posts
+    assert (first.copies, widest.copies) == (8, 8)
+    assert (first.why[0], widest.why[0]) == ("最早", "传播最广")
+
+
+def test_a_label_stands_at_the_post_that_earned_it(posts: Posts, ledger: Ledger) -> None:
+    """Media copy what a private person wrote: one story, and it is the medium that a reader must see."""
+    person = sample.judged(
+        "提现没到账", ident="u", at=AT - timedelta(minutes=50), platform="tieba", story="s"
+    )
+    medium = sample.judged(
+        "提现没到账", ident="m", at=AT - timedelta(minutes=30), story="s", **sample.STARS["w3-0035"]
+    )
+    posts.put([person, medium])
+    lines = {line.id: line.why for line in collect(posts, ledger).posts}
+    assert lines[person.post.id][0] == "最早"
+    assert lines[medium.post.id][:2] == ("传播最广", "官方媒体")
+
+
+def test_the_earliest_post_is_shown_however_little_influence_it_has(
+    posts: Posts, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("alerts.evidence.MOST_POSTS", 100)
+    loud = Engagement(likes=900)
+    first = sample.judged("提现没到账", ident="u", at=AT - timedelta(minutes=40), engagement=Engagement())
+    later = [
+        sample.judged("提现没到账", ident=str(n), at=AT - timedelta(minutes=5), engagement=loud)
+        for n in range(130)
+    ]
+    posts.put([first, *later])
+    view = collect(posts, ledger)
+    assert view.posts[0].id == view.spread.first.id == first.post.id
+    assert view.spread.posts == 100
 
 
 def test_an_empty_store_is_said_and_nothing_is_invented(posts: Posts, ledger: Ledger) -> None:
