@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import Annotated
 
 import typer
 
+from app.printing import note
 from app.signing import signed
 from domain.errors import InputError
 from domain.local_time import iso
 from store.ledger import ERASED, AuditEntry
 
+MOST_WAITING = 10_000
+"""Mails rewritten; more never wait but where no mail server has been reached for days."""
 EXAMPLE = "例：yujing erase 0f3a…（search --json 里的 id） --reason 本人要求删除"
 
 
@@ -25,7 +29,7 @@ def command(
 ) -> None:
     """删除一位作者的全部帖子，以后再抓到、再导入的也不入库（个人信息保护法第四十七条），记入审计；不能撤销。
 
-    死信、已发出的邮件和备份不在其内。
+    还没发出的预警邮件会去掉这些帖子重写；死信、已发出的邮件和备份不在其内。
     """
     app, actor = ctx.obj(), signed(by)
     now = app.clock.now()
@@ -45,4 +49,8 @@ def command(
     app.ledger.states.save(ERASED, {key: {"at": iso(now)}})
     with app.models.alone():  # who has read posts, to put them back judged anew, does so before
         gone = app.posts.forget_author(key)
+    waiting = app.ledger.outbox.find(state="waiting", limit=MOST_WAITING)
+    kept = sum(not app.ledger.outbox.withdraw(mail.id, at=now) for mail in waiting)
+    if kept:
+        note(f"yujing: {kept} 封预警邮件正在写或正在发，来不及重写", sys.stderr)
     print(json.dumps({"erased": gone}))

@@ -196,9 +196,15 @@ class Outbox(Protocol):
         """A permanent error, or tried too often for too long."""
 
     def drop(self, id_: str, *, reason: str, at: datetime) -> bool:
-        """Take back a waiting message that a newer one replaces (state ``dropped``).
+        """Take back a waiting message that a newer one replaces (state ``dropped``); its body is not kept.
 
         False when it is gone, or leased at the moment: somebody may be handing it over.
+        """
+
+    def withdraw(self, id_: str, *, at: datetime) -> bool:
+        """Forget a waiting message and those grouped into it, and let their revisions come back to be told anew.
+
+        False when it is gone, or leased at the moment, or its revision is only just being handled.
         """
 
     def find(

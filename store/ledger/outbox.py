@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, RowMapping, and_, func, or_, select, update
+from sqlalchemy import ColumnElement, RowMapping, and_, delete, exists, func, or_, select, update
 
 from domain.alert import Level
 from store.ledger import GROUPED, REPLACED, Notification
 from store.ledger.engine import Handle, insert_new
-from store.ledger.tables import outbox
+from store.ledger.tables import alert_revisions, outbox
 
 FIELDS = tuple(field.name for field in dataclasses.fields(Notification))
 """Columns of a notification."""
@@ -65,14 +65,34 @@ class SqlOutbox:
         self._settle(id_, state="failed", error=error, leased_until=None, ended_at=at)
 
     def drop(self, id_: str, *, reason: str, at: datetime) -> bool:
-        """Take back a waiting message that a newer one replaces; False when it is gone or being handed over."""
+        """Take back a waiting message; False when it is gone or being handed over. Its body is not kept."""
         with self._handle.write() as connection:
             done = connection.execute(
                 update(outbox)
                 .where(outbox.c.id == id_, outbox.c.state == "waiting", _unleased(at))
-                .values(state="dropped", error=reason, ended_at=at, leased_until=None)
+                .values(state="dropped", error=reason, ended_at=at, leased_until=None, body=b"")
             )
             return done.rowcount == 1
+
+    def withdraw(self, id_: str, *, at: datetime) -> bool:
+        """Forget a waiting message and those grouped into it, and let their revisions come back to be told anew."""
+        handled = exists().where(
+            alert_revisions.c.alert == outbox.c.alert,
+            alert_revisions.c.revision == outbox.c.revision,
+            alert_revisions.c.handled_at.is_not(None),
+        )
+        about = (outbox.c.alert, outbox.c.revision)
+        with self._handle.write() as connection:
+            free = (outbox.c.id == id_, outbox.c.state == "waiting", _unleased(at), handled)
+            lead = connection.execute(delete(outbox).where(*free).returning(*about)).all()
+            if not lead:
+                return False
+            told = (outbox.c.state == "dropped", outbox.c.error == f"{GROUPED}{id_}")
+            grouped = connection.execute(delete(outbox).where(*told).returning(*about)).all()
+            for alert, revision in (*lead, *grouped):
+                which = (alert_revisions.c.alert == alert, alert_revisions.c.revision == revision)
+                connection.execute(update(alert_revisions).where(*which).values(handled_at=None))
+            return True
 
     def find(
         self,

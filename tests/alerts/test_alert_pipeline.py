@@ -25,6 +25,7 @@ from config.settings import Rules, Source
 from domain.alert import Alert, AlertState, Change, Level
 from domain.errors import DeliveryError, StoreError
 from domain.incident import IncidentStatus, TimelineEvent
+from domain.post import Author
 from domain.source_run import Outcome as Crawl
 from domain.source_run import SourceRun
 from monitor.watch import Watch
@@ -449,6 +450,29 @@ def test_a_rise_to_red_breaks_the_silence(world: World) -> None:
     world.tell(revision(2, Level.RED, 10, Change.ESCALATED))
     assert world.inboxes.subjects == ["【红色预警】云桥金融 · 提现困难 · 负面 43 条/时（平时 6）"]
     assert world.ledger.alerts.pending() == []
+
+
+def test_an_erased_author_is_in_no_mail_that_still_waits(world: World, posts: Posts) -> None:
+    night = {"at": AT + timedelta(hours=2, minutes=25), "first_at": AT + timedelta(hours=2, minutes=25)}
+    low = {"level": Level.YELLOW, "peak": Level.YELLOW}
+    victim = sample.judged("提现没到账，我是宁波的", ident="v", at=AT, author=Author(key="victim"))
+    other = sample.judged("提现没到账，等三天了", ident="o", at=AT)
+    posts.put([victim, other])
+    lesser = sample.alert(id="b", fingerprint="b", topics=("customer_complaint",), score=10, **low, **night)
+    world.ledger.alerts.put(lesser)
+    sample.incident(world.ledger, lesser)
+    world.tell(sample.alert(**low, **night))
+    [waiting] = world.ledger.outbox.find(state="waiting")
+    assert "宁波" in parsed(waiting).get_body(("plain",)).get_content()
+    posts.forget_author("victim")
+    assert world.ledger.outbox.withdraw(waiting.id, at=night["at"])
+    world.run(night["at"] + timedelta(minutes=1))
+    assert world.inboxes.got == []
+    world.run(AT + timedelta(hours=9, minutes=55))
+    [mail] = world.inboxes.got
+    text = parsed(mail).get_body(("plain",)).get_content()
+    assert "宁波" not in text and "等三天了" in text
+    assert mail.subject.endswith("另有 1 项")
 
 
 def test_an_open_incident_is_found_however_many_have_ended_since(

@@ -21,8 +21,9 @@ from domain.assessment import Assessment, Sentiment
 from domain.errors import InputError
 from domain.post import Author, Engagement, Post, post_id
 from nlp.team_labels import Label
-from store.ledger import ERASED
+from store.ledger import ERASED, Notification
 from store.posts import Judged
+from tests.alerts import sample
 
 NOW = datetime.now(UTC)
 
@@ -132,6 +133,21 @@ def test_who_was_erased_from_another_host_meanwhile_does_not_come_back(
         staged.add([one.post], [replace(one.assessment, model="m@2")])
         assert rejudge.put(app.posts, staged, list, app.erased) == 1
     assert {native for native in "1234" if app.posts.get(post_id("weibo", native))} == {"3", "4"}
+
+
+def test_mails_that_wait_are_written_anew(app: App) -> None:
+    alert = sample.alert()
+    mail = Notification(
+        id="m", channel="email", recipient="pr@example.com", subject="s", body="提现不到账".encode(),
+        alert=alert.id, revision=1, incident="", route="r", created_at=NOW, not_before=NOW + timedelta(hours=8),
+    )  # fmt: skip
+    app.ledger.alerts.put(alert)
+    app.ledger.alerts.handled(alert, at=NOW)
+    app.ledger.outbox.enqueue([mail])
+    error, _ = _erase(post_id("weibo", "1"), "--reason", "本人要求", "--by", "王芳")
+    assert error is None
+    assert app.ledger.outbox.find() == []
+    assert app.ledger.alerts.pending() == [alert]
 
 
 @pytest.mark.parametrize(

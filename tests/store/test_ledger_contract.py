@@ -173,7 +173,28 @@ def test_only_a_message_in_nobodys_hands_is_dropped(ledger: Ledger, notification
     assert not ledger.outbox.drop("b", reason="newer", at=now)
     assert ledger.outbox.drop("a", reason="newer", at=now + MINUTE)
     assert ledger.outbox.lease(9, now=now + 2 * HOUR, lease=MINUTE) == []
-    assert {each.state for each in ledger.outbox.find()} == {"dropped"}
+    assert {(each.state, each.body) for each in ledger.outbox.find()} == {("dropped", b"")}
+
+
+def test_a_message_withdrawn_is_told_anew(ledger: Ledger, notification, alert, now) -> None:
+    for each in (alert("a1"), alert("b1", fingerprint="b")):
+        ledger.alerts.put(each)
+    ledger.outbox.enqueue(
+        [
+            notification("m", alert="a1"),
+            notification("g", alert="b1", state="dropped", error="grouped:m"),
+            notification("other", alert="a1"),
+        ]
+    )
+    assert not ledger.outbox.withdraw("m", at=now), "its revision is being handled"
+    for each in ledger.alerts.pending():
+        ledger.alerts.handled(each, at=now)
+    ledger.outbox.lease(1, now=now, lease=MINUTE)
+    assert not ledger.outbox.withdraw("m", at=now), "somebody may be sending it"
+    assert ledger.outbox.withdraw("m", at=now + MINUTE)
+    assert not ledger.outbox.withdraw("m", at=now + MINUTE)
+    assert [each.id for each in ledger.outbox.find()] == ["other"]
+    assert [each.id for each in ledger.alerts.pending()] == ["a1", "b1"]
 
 
 def test_messages_are_found_by_what_they_are_about(ledger: Ledger, notification, now) -> None:
