@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from alerts.envelope import Cause, Envelope
 from alerts.view import AlertView
 from alerts.words import count, fit, moment, plain, span, usual
-from domain.alert import Level
+from domain.alert import RETIRED, Level
 
 WHITE = "#ffffff"
 GROUNDS = {
@@ -36,7 +36,8 @@ class Bar:
 def subject_of(view: AlertView, envelope: Envelope) -> str:
     """``【橙色预警】云桥金融 · 提现困难 · 负面 37 条/时（平时 6）`` and its siblings; one line."""
     if envelope.operator:
-        state = "已恢复采集" if envelope.cause is Cause.RECOVERED else "看不到新内容，数据不全"
+        ended = "已停用，不再监测" if _retired(view) else "已恢复采集"
+        state = ended if envelope.cause is Cause.RECOVERED else "看不到新内容，数据不全"
         return f"{_tag(view, envelope)}{fit(plain(view.source), 30)} · {state}"
     parts = [fit(plain(view.brand), 30), fit(short(view.topic), 20), _rate(view)]
     if envelope.cause is Cause.RECOVERED:
@@ -54,8 +55,10 @@ def short(topic: str) -> str:
 
 def _tag(view: AlertView, envelope: Envelope) -> str:
     level, was = view.alert.level, envelope.was
+    if envelope.operator and envelope.cause is Cause.RECOVERED:
+        return "【运维通知】" if _retired(view) else "【运维恢复】"
     if envelope.operator:
-        return "【运维恢复】" if envelope.cause is Cause.RECOVERED else "【运维预警】"
+        return "【运维预警】"
     return {
         Cause.NEW: f"【{level.colour}色预警】",
         Cause.UPDATE: f"【{level.colour}色预警·更新】",
@@ -63,6 +66,10 @@ def _tag(view: AlertView, envelope: Envelope) -> str:
         Cause.LOWERED: f"【降级 {was.colour}→{level.colour}】",
         Cause.RECOVERED: "【恢复】",
     }[envelope.cause]
+
+
+def _retired(view: AlertView) -> bool:
+    return any(reason.rule == RETIRED for reason in view.alert.reasons)
 
 
 def _rate(view: AlertView) -> str:
@@ -78,7 +85,7 @@ def bar_of(view: AlertView, envelope: Envelope) -> Bar:
     ground, ink = GROUNDS[view.alert.level]
     if envelope.operator:
         ground, ink = OPERATOR
-    if envelope.cause is Cause.RECOVERED:
+    if envelope.cause is Cause.RECOVERED and not _retired(view):
         ground, ink = RECOVERED
     about = plain(view.source) if envelope.operator else _about(view)
     return Bar(words=_words(view, envelope), about=about, line=_line(view), ground=ground, ink=ink)
@@ -86,8 +93,10 @@ def bar_of(view: AlertView, envelope: Envelope) -> Bar:
 
 def _words(view: AlertView, envelope: Envelope) -> str:
     level, was = view.alert.level, envelope.was
+    if envelope.operator and envelope.cause is Cause.RECOVERED:
+        return "运维通知 · 数据源停用" if _retired(view) else "运维恢复 · 数据源"
     if envelope.operator:
-        return "运维恢复 · 数据源" if envelope.cause is Cause.RECOVERED else "运维预警 · 数据源失明"
+        return "运维预警 · 数据源失明"
     if envelope.cause is Cause.RECOVERED:
         peak = max(view.alert.peak, level, was)
         return f"恢复 · 最高到过{peak.colour}色（{peak.word}）"

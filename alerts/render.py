@@ -187,7 +187,8 @@ def _actions(view: AlertView, *, over: bool) -> list[tuple[str, str]]:
     ident = view.incident.id
     show = ("打开处置", f"yujing incident show {ident}")
     if over:
-        return [show, ("关闭", f"yujing incident close {ident} --reason 写明原因")]
+        close = ("关闭", f"yujing incident close {ident} --reason 写明原因")
+        return [show, close] if view.incident.status.open else [show]
     take = ("我来处理", f"yujing incident ack {ident}")
     wrong = ("误报", f"yujing incident false-alarm {ident} --reason 写明原因")
     return [wrong, show] if view.incident.owner else [take, wrong, show]

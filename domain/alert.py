@@ -56,12 +56,18 @@ class Change(StrEnum):
     RECOVERED = "recovered"
 
 
+RETIRED = "retired_source"
+"""Rule of the reason for which an operator alert ends whose source is not watched any more."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Reason:
     """One part of a level: points of the score, or a hard trigger."""
 
     rule: str
-    """volume, share, topic, source_tier, spread, growth, suspected, or the id of a hard trigger."""
+    """volume, share, topic, source_tier, spread, growth, suspected, or the id of a hard trigger; of operator alerts
+    blind_source, or ``RETIRED``.
+    """
     points: float
     """0..25 for parts of the score, below zero for what lowers it (suspected); 0 for a hard trigger."""
     text: str

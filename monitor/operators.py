@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from config.settings import Source
-from domain.alert import Alert, AlertState, Change, Level, Reason
+from domain.alert import RETIRED, Alert, AlertState, Change, Level, Reason
 from domain.signal import Signal, signal_id
 from monitor.revisions import OPEN, alert_id
 from store.ledger import Alerts, Signals
@@ -36,18 +36,17 @@ def operator_alerts(
     names = {source.id: source.name for source in sources}
     for source, alert in sorted(open_alerts.items()):
         if source not in blind:
-            text = (
-                f"{names.get(source, source)} 恢复采集。"
-                if source in names
-                else f"{source} 已停用，不再监测。"
-            )
+            watched = source in names
+            text = f"{names[source]} 恢复采集" if watched else f"{source} 已停用，不再监测"
+            retired = Reason(rule=RETIRED, points=0.0, text=text)
             seeing = replace(
                 alert,
                 revision=alert.revision + 1,
                 change=Change.RECOVERED,
                 state=AlertState.RESOLVED,
                 at=at,
-                explanation=text,
+                reasons=alert.reasons if watched else (retired,),
+                explanation=text + "。",
             )
             alerts += [seeing] if alert_book.put(seeing) else []
     return signals, alerts

@@ -28,6 +28,7 @@ from domain.incident import IncidentStatus, TimelineEvent
 from domain.post import Author
 from domain.source_run import Outcome as Crawl
 from domain.source_run import SourceRun
+from monitor.operators import operator_alerts
 from monitor.watch import Watch
 from store.ledger import Ledger, Notification, Silence, open_ledger
 from store.posts import Posts
@@ -345,6 +346,20 @@ def test_what_the_monitor_says_of_a_blind_source_is_mailed(world: World, posts: 
         "【运维预警】股吧 · 看不到新内容，数据不全",
         "【运维恢复】股吧 · 已恢复采集",
     ]
+
+
+def test_a_blind_source_that_is_disabled_is_not_said_to_crawl_again(world: World) -> None:
+    log, book = world.ledger.signals, world.ledger.alerts
+    guba = Source(id="guba_board", kind="feed", name="股吧", base_url="http://127.0.0.1", platform="guba")
+    operator_alerts(log, book, [guba], {guba.id: (AT - timedelta(hours=1), "股吧看不到")}, at=AT)
+    world.run(AT)
+    later = AT + timedelta(hours=2)
+    weibo = guba.model_copy(update={"id": "weibo_search", "name": "微博"})
+    operator_alerts(log, book, [weibo], {}, at=later)
+    world.run(later)
+    assert world.inboxes.subjects[1] == "【运维通知】股吧 · 已停用，不再监测"
+    text = parsed(world.inboxes.got[1]).get_body(("plain",)).get_content()
+    assert text.startswith("运维通知 · 数据源停用") and "恢复采集" not in text
 
 
 def muted(world: World, *, hours: float, at: datetime = AT) -> None:

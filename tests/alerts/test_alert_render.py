@@ -20,7 +20,7 @@ from alerts.render import Writer
 from alerts.view import AlertView
 from domain.alert import Alert, AlertState, Change, Level, Reason
 from domain.errors import DeliveryError
-from domain.incident import Incident
+from domain.incident import Incident, IncidentStatus
 from domain.post import Author
 from domain.source_run import Outcome, SourceRun
 from store.ledger import Ledger, Notification
@@ -255,6 +255,13 @@ def test_a_recovery_asks_for_closing_and_shows_no_plan(look: Callable[..., Alert
     )
     assert "yujing incident close INC-" in text
     assert "若现在启动" not in text
+
+
+def test_a_recovery_after_the_close_offers_no_closing(look: Callable[..., AlertView]) -> None:
+    view = look(sample.alert(level=Level.BLUE, change=Change.RECOVERED))
+    closed = replace(view, incident=replace(view.incident, status=IncidentStatus.CLOSED, closed_at=AT))
+    text = text_of(write(closed, cause=Cause.RECOVERED))
+    assert "incident close" not in text and "incident show" in text
 
 
 @pytest.mark.parametrize("part", [text_of, html_of])
