@@ -216,12 +216,7 @@ class App:
         from app.corrections import Corrector
         from nlp.brands import BrandMatcher
 
-        matcher = BrandMatcher(self.settings.brands)
-
-        def brand_of(name: str) -> str:
-            return next((mention.brand_id for mention in matcher.find(name)), "")
-
-        return Corrector(self.ledger.corrections, brand_of)
+        return Corrector(self.ledger.corrections, BrandMatcher(self.settings.brands).brand_of)
 
     def erased(self) -> Mapping[str, object]:
         """The keys of the authors whose posts are not stored."""

@@ -11,6 +11,7 @@ from config.settings import Brand
 from nlp.clean import simplify
 from nlp.disguise import MARKS
 from nlp.rarity import rarity
+from nlp.wordlists import words
 
 _HAN = "\u4e00-\u9fff"
 _INVISIBLE = "\u00ad\u180e\ufeff\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\u0300-\u036f"
@@ -20,6 +21,12 @@ _DROPPED = re.compile(rf"(?<=[{_HAN}])[{_INVISIBLE}]*(?:{_BETWEEN}){{1,2}}(?=[{_
 
 _LONGEST_WORD = 4
 """Characters of a word that is looked for beside a mark."""
+_KIND = (
+    "app|公司|分公司|集团|有限|责任|股份|总部|平台|官方|官网|客服|软件|小程序|信息|科技|技术|网络|数据|金融|消费|小额|"
+    "贷款|服务|咨询|管理"
+)
+_NO_OTHER = re.compile(rf"(?:{_KIND}|{'|'.join(words('places'))}|[省市\W])*")
+"""What may stand around a name without making it another's."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -135,6 +142,18 @@ class BrandMatcher:
             else:
                 found.append(self._mention(text, places, brand, *match.span()))
         return found
+
+    def brand_of(self, name: str) -> str:
+        """The brand whose name this is, with a place or a legal form too (云桥金融APP); else empty.
+
+        假云桥金融 is a name of its own: whoever accuses the impostor does not accuse the brand.
+        """
+        rest = low = fold(name)[0]
+        mentions = self.find(low)
+        for mention in reversed(mentions):
+            rest = f"{rest[: mention.start]} {rest[mention.end :]}"
+        brands = {mention.brand_id for mention in mentions}
+        return brands.pop() if len(brands) == 1 and _NO_OTHER.fullmatch(rest) else ""
 
     def _inside(self, text: str, low: str, places: Sequence[int], word: re.Match[str]) -> Iterator[Mention]:
         """Other brands named within a longer word that is none of its own brand."""

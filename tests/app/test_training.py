@@ -263,6 +263,22 @@ def test_an_accused_brand_is_not_cleared_by_its_other_spelling(app: App, tmp_pat
         assert dict(made.entities)["云桥金融"] == (True, False, False), source
 
 
+@pytest.mark.parametrize("impostor", ["假云桥金融", "山寨云桥借"])
+def test_who_accuses_an_impostor_does_not_accuse_the_brand(app: App, impostor: str) -> None:
+    warned = post(51, f"骗子平台跑路了！{impostor}骗走老人养老钱，云桥金融客服说不是他们的App，也不管")
+    app.inbox.put([warned], now=NOW)
+    app.worker.drain(now=lambda: NOW)
+    label = read({"id": warned.id, "sentiment": "negative", "negative_about": [impostor]}, {})
+    take(app, {warned.id: label}, by="王芳", now=NOW)
+    stored = app.posts.get(warned.id)
+    assert stored
+    accused = [(e.name, e.brand) for e in stored.assessment.entities if e.negative >= 0.5]
+    assert accused == [(impostor, "")]
+    (made,) = training.examples(app, ["ledger"], say=print)
+    masks = dict(made.entities)
+    assert masks.pop(impostor) == (True, False, False) and (True, False, False) not in masks.values()
+
+
 def test_a_label_is_not_put_on_a_text_that_nobody_read(app: App, tmp_path: Path) -> None:
     one, two, three = app.posts.search(Query(limit=3)).found
     path = tmp_path / "sheet.csv"

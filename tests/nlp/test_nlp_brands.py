@@ -85,6 +85,30 @@ def test_names_that_a_text_hides_are_given_as_it_has_them() -> None:
     )
 
 
+def test_a_name_is_a_brands_when_nothing_in_it_makes_it_anothers() -> None:
+    brand_of = BrandMatcher([CLOUD, OTHER]).brand_of
+    for name in (
+        "云桥金融",
+        "云·桥金融APP",
+        "雲橋",
+        "北京云桥金融信息服务有限公司",
+        "云桥宝（云桥金融）",
+        " yq ",
+    ):
+        assert brand_of(name) == "yunqiao", name
+    for name in (
+        "假云桥金融",
+        "山寨云桥宝",
+        "云桥金融假客服",
+        "大云桥头",
+        "云桥镇",
+        "云桥和河口贷",
+        "无名",
+        "",
+    ):
+        assert brand_of(name) == "", name
+
+
 def test_no_brands_find_nothing() -> None:
     assert BrandMatcher([]).find("云桥金融") == []
 
