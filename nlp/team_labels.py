@@ -56,7 +56,7 @@ _MEANT = {
 _HINT = re.compile(r"[（(].*$", re.DOTALL)
 _BETWEEN = re.compile(r"[、,，;；\n]+")
 _MOST = 24
-"""Names or topics of one row."""
+"""Names or topics that a person may write into one cell; what the program wrote has no such bound."""
 
 
 class BadLabel(ValueError):
@@ -143,7 +143,7 @@ def read(values: Mapping[str, Any], topics: Mapping[str, str]) -> Label:
     take("stance", lambda value: _one(value, _STANCES, "断言、否认、询问、其他"))
     take("ad", lambda value: _one(value, _FLAGS, "是、否") == "yes")
     take("topics", lambda value: _topics(value, topics))
-    take("negative_about", _several)
+    take("negative_about", _few)
     take("entities", _several)
     for name in ("id", "text", "title", "note", "text_mark"):
         value = row.get(name)
@@ -208,7 +208,11 @@ def _several(value: Any) -> tuple[str, ...]:
         parts = list(value)
     else:
         raise BadLabel(["应是文字，或文字的列表"])
-    found = tuple(dict.fromkeys(part.strip() for part in parts if part.strip()))
+    return tuple(dict.fromkeys(part.strip() for part in parts if part.strip()))
+
+
+def _few(value: Any) -> tuple[str, ...]:
+    found = _several(value)
     if len(found) > _MOST:
         raise BadLabel([f"有 {len(found)} 项，最多 {_MOST} 项"])
     return found
@@ -216,7 +220,7 @@ def _several(value: Any) -> tuple[str, ...]:
 
 def _topics(value: Any, topics: Mapping[str, str]) -> tuple[str, ...]:
     found, wrong = [], []
-    for name in _several(value):
+    for name in _few(value):
         id_ = topics.get(name.lower())
         if id_ is None:
             meant = near(name, list(topics), cutoff=0.5)
@@ -274,7 +278,8 @@ class Companies:
         brands = {self._brand[name] for name in listed}
         # A spelling that the text does not have teaches nothing where another one of the same company is listed.
         more = [n for n in self._accused if self._brand[n] not in brands or normalise(n) in text]
-        self.names = tuple(dict.fromkeys((*listed, *more)))
+        # The accused first: of a long list training reads no more than the beginning.
+        self.names = tuple(sorted(dict.fromkeys((*listed, *more)), key=lambda name: not self.accuses(name)))
 
     @property
     def single(self) -> bool:

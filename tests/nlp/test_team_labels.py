@@ -97,6 +97,15 @@ def test_hostile_cells_are_shown_in_one_short_line() -> None:
     assert "最多" in reasons({"negative_about": "、".join(map(str, range(99)))})[0]
 
 
+def test_a_list_of_many_companies_is_no_mistake_of_whoever_reads_it() -> None:
+    names = [f"{n}号贷" for n in range(40)]
+    listed = read({"正文": "网贷榜单", "公司": "、".join(names), "情感": ""}, WORDS)
+    assert listed.entities == tuple(names) and listed.empty
+    accused = replace(listed, negative_about=("39号贷",))
+    made = example(accused, lambda _: [])
+    assert made and made.entities[0] == ("39号贷", only("negative")), "training reads the first of them alone"
+
+
 def test_what_was_not_said_is_masked_in_training() -> None:
     made = example(row(text="云桥和河口贷", topics=["fraud"]), lambda _: ["云桥", "河口贷"])
     assert made is not None
