@@ -96,10 +96,10 @@ def rejudge(app: App, *, by: str, say: Say, progress: Progress) -> dict[str, Any
 
 def _unusable(app: App, name: str) -> str:
     """Why a model cannot be used: its directory is gone, or of another version of the program; empty when it can."""
-    from nlp.bundle import open_bundle
+    from nlp.runtime import Runtime
 
     try:
-        open_bundle(app.models.directory(name))
+        Runtime.load(app.models.directory(name))
     except ModelError as error:
         return str(error)
     return ""

@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -160,8 +160,19 @@ def test_a_model_that_was_deleted_is_said_and_gone_back_from(
     assert app.models.lines() == ("shipped",) and app.runtime.name == named(shipped())
 
 
+def older_manifest(directory: Path) -> None:
+    (directory / "manifest.json").write_text('{"format": 1}', "utf-8")
+
+
+def other_network(directory: Path) -> None:
+    """All is as the manifest says, but this program cannot run it."""
+    (directory / "encoder.onnx").write_bytes(b"a network of another program")
+    bundle.seal(directory)
+
+
+@pytest.mark.parametrize("outdate", [older_manifest, other_network])
 def test_a_model_of_another_version_says_the_way_out_and_is_passed_over(
-    app: App, labels: Path, monkeypatch: pytest.MonkeyPatch
+    app: App, labels: Path, monkeypatch: pytest.MonkeyPatch, outdate: Callable[[Path], None]
 ) -> None:
     old = app.runtime.name
     names = []
@@ -169,7 +180,7 @@ def test_a_model_of_another_version_says_the_way_out_and_is_passed_over(
         trained(monkeypatch, ROSE, limit=limit)
         names.append(adapt(app, labels)["model"])
     for name in names:
-        (app.models.folder / name / "manifest.json").write_text('{"format": 1}', "utf-8")
+        outdate(app.models.folder / name)
     app._loaded = None
     with pytest.raises(ModelError, match="--rollback"):
         assert app.runtime
