@@ -21,7 +21,7 @@ from pathlib import Path
 from app.whole_files import sync, write_whole
 from config.environment import home_of
 from domain.errors import ConfigError, ModelError
-from nlp.bundle import named, shipped
+from nlp.bundle import named, open_bundle, shipped
 
 SHIPPED = "shipped"
 
@@ -80,16 +80,23 @@ class Models:
         return path
 
     def install(self, made: Path) -> str:
-        """Move a finished model directory among the others; it is not in use yet. Returns ``NAME@VERSION``."""
+        """Move a finished model directory among the others; it is not in use yet. Returns ``NAME@VERSION``.
+
+        The same model that is there already stays, unless it was damaged: then this one takes its place.
+        """
         name = named(made)
-        place = self._folder / name
-        if place.exists():
+        place, damaged = self._folder / name, self._folder / f".{name}.damaged"
+        if _is_whole(place):
             shutil.rmtree(made)
         else:
             for path in (*made.iterdir(), made):
                 sync(path)
+            shutil.rmtree(damaged, ignore_errors=True)
+            if place.exists():
+                place.rename(damaged)
             made.rename(place)
             sync(self._folder)
+        shutil.rmtree(damaged, ignore_errors=True)
         return name
 
     def switch(self, lines: tuple[str, ...]) -> None:
@@ -155,6 +162,14 @@ class Models:
     def settled(self) -> None:
         """The decided switch is done."""
         (self._folder / "switching").unlink(missing_ok=True)
+
+
+def _is_whole(directory: Path) -> bool:
+    try:
+        open_bundle(directory)
+    except ModelError:
+        return False
+    return True
 
 
 def _names(lines: Sequence[str]) -> bool:

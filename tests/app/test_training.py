@@ -188,6 +188,20 @@ def test_a_model_of_another_version_says_the_way_out_and_is_passed_over(
     assert app.models.lines() == ("shipped",) and app.runtime.name == old
 
 
+def test_a_damaged_model_is_repaired_by_the_same_training(
+    app: App, labels: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained(monkeypatch, ROSE)
+    name = adapt(app, labels)["model"]
+    damaged = app.models.folder / name / "encoder.onnx"
+    whole = damaged.read_bytes()
+    damaged.write_bytes(whole[:1000])
+    training.roll_back(app, by="王芳", say=print, progress=lambda a, b: None)
+    assert adapt(app, labels)["model"] == name and app.runtime.name == name
+    assert damaged.read_bytes() == whole
+    assert [each.name for each in app.models.folder.glob("*yujing*")] == [name]
+
+
 def test_killed_after_the_gate_the_same_command_goes_on(
     app: App, labels: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
