@@ -32,6 +32,10 @@ class Judge(Protocol):
     def model(self) -> str:
         """``NAME@VERSION``."""
 
+    @property
+    def background(self) -> str:
+        """What else its judgements depend on (``nlp.analyzer.background``)."""
+
     def again(self, posts: Sequence[Post], before: Sequence[Assessment]) -> list[Assessment]:
         """Judge posts that were judged before."""
 
@@ -77,7 +81,8 @@ class Switch:
         Raises ``ModelError`` or ``StoreError``.
         """
         judge = self._load(directory or self._models.directory(lines[-1]))
-        path = self._models.folder / f"{judge.model}.rejudged"
+        # What an interrupted call judged under other brands is of no use.
+        path = self._models.folder / f"{judge.model}.{judge.background}.rejudged"
         for abandoned in self._models.folder.glob("*.rejudged"):
             if abandoned != path:
                 abandoned.unlink()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 from collections.abc import Collection, Mapping, Sequence
 
@@ -27,6 +29,13 @@ Named = tuple[str, str]
 def influence(post: Post) -> float:
     """(1 + ln(1 + engagement)) · tier weight, capped at 20 (reference: detection.md, spam and influence)."""
     return min(MOST_INFLUENCE, (1 + math.log1p(post.engagement.total)) * post.author.tier.weight)
+
+
+def background(brands: Sequence[Brand], about: Mapping[str, str], risk_words: Collection[str]) -> str:
+    """What a judgement depends on besides the model and the post, as 12 hex digits: another one, other judgements."""
+    named = [brand.model_dump(exclude={"kind", "alert", "limits"}) for brand in brands]
+    told = json.dumps([named, dict(about), sorted(risk_words)], sort_keys=True)
+    return hashlib.sha256(told.encode()).hexdigest()[:12]
 
 
 def topic_judgements(judgement: Judgement) -> tuple[TopicJudgement, ...]:
@@ -63,6 +72,8 @@ class Analyzer:
         self._about = dict(about or {})
         self._terms = Terms(segmenter, risk_words=risk_words)
         self._finder = EntityFinder()
+        self.background = background(brands, self._about, risk_words)
+        """See ``background``."""
 
     @property
     def model(self) -> str:

@@ -48,6 +48,7 @@ class Stern:
     """A model that calls many more posts negative than the one before, the same ones whenever it is asked."""
 
     model = NEW
+    background = "brands-of-today"
 
     def __init__(self, share: float = 0.3) -> None:
         self._share = share

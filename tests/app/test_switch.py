@@ -155,6 +155,28 @@ def test_an_edited_or_forgotten_post_is_left_alone(home: Any) -> None:
     }
 
 
+@pytest.mark.parametrize("brands_change", [False, True])
+def test_what_an_interrupted_switch_judged_counts_under_the_same_brands_alone(
+    home: Any, monkeypatch: pytest.MonkeyPatch, brands_change: bool
+) -> None:
+    class Killed(BaseException):
+        pass
+
+    def dead(pending: Any) -> None:
+        raise Killed
+
+    with monkeypatch.context() as broken:
+        broken.setattr(home.models, "decide", dead)
+        with pytest.raises(Killed):
+            home.go()
+    judged = home.judge.asked
+    if brands_change:
+        home.judge.background = "another-brand"
+    home.go()
+    assert home.judge.asked == judged * (2 if brands_change else 1) and home.judged_by() == {NEW}
+    assert not list(home.models.folder.glob("*.rejudged"))
+
+
 def test_nobody_looks_while_it_switches(home: Any) -> None:
     inside, seen = threading.Event(), []
 

@@ -10,7 +10,7 @@ import pytest
 from config.settings import Brand
 from domain.assessment import EntityJudgement, Sentiment
 from domain.post import Author, Engagement, Post, Tier, post_id
-from nlp.analyzer import Analyzer, influence
+from nlp.analyzer import Analyzer, background, influence
 from nlp.corpus import Example
 from nlp.runtime import Runtime
 from nlp.segment import Segmenter
@@ -52,6 +52,16 @@ def test_a_brand_is_judged_once_under_its_first_name(analyzer: Analyzer) -> None
     assert made.sentiment is Sentiment.NEGATIVE
     assert "withdrawal_difficulty" in {topic.id for topic in made.topics}
     assert made.model == analyzer.model and "@" in made.model
+
+
+def test_what_judgements_depend_on_besides_the_model(analyzer: Analyzer) -> None:
+    def told(brand: Brand = BRANDS[0], board: str = "yq-board", word: str = "提现") -> str:
+        return background([brand, BRANDS[1]], {board: "yunqiao"}, [word, "跑路"])
+
+    assert told() == analyzer.background
+    assert told(BRANDS[0].model_copy(update={"alert": False})) == told(), "whom to alert is no judgement"
+    changed = {told(BRANDS[0].model_copy(update={"products": ("云桥宝",)})), told(board="b"), told(word="w")}
+    assert len(changed | {told()}) == 4
 
 
 def test_a_post_on_a_brands_own_board_is_about_that_brand(analyzer: Analyzer) -> None:
