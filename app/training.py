@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -36,13 +35,15 @@ def adapt(
     Killed at any point, the model that was in use stays so, or the decided switch is finished by whoever comes next;
     the same call goes on. Raises ``ModelError`` naming every score that fell too far: then nothing was changed.
     """
+    from nlp.adapt import discard
+
     _refuse_foreign(app)
     with app.models.training():
         work = app.models.folder / ".adapting"
         app.switch.finish(now=app.clock.now())
         own = examples(app, sources, say=say)
         if _passed(work) == _pass(used := app.models.lines()[-1], own):
-            shutil.rmtree(work)
+            discard(work)
             say(f"用这些标注训练出的 {used} 已经在用")
             return {"model": used, "installed": True}
         outcome = _train(app, own, work, budget_min, say)
@@ -51,7 +52,7 @@ def adapt(
         if not outcome.own_checked:
             say(f"自有标注太少，未检验（留出 {outcome.held_out} 条）")
         if outcome.falls:
-            shutil.rmtree(work)
+            discard(work)
             reasons = "；".join(map(str, outcome.falls))
             raise ModelError(f"新模型没有通过检验，没有装上，仍用原来的：{reasons}")
         before = app.models.lines()
@@ -59,7 +60,7 @@ def adapt(
         (work / "passed").write_text(_pass(name, own), "utf-8")
         lines = (*before, name)
         rejudged = _switch(app, lines, by=by, say=say, progress=progress)
-        shutil.rmtree(work)
+        discard(work)
     return {
         "model": name,
         "before": before[-1],

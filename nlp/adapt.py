@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -142,7 +143,8 @@ def adapt(
         say(f"另有 {copies} 条标注没有用：与检验或校准用的帖子雷同")
     shipped = open_bundle(floor)
     run = {"start": bundle.name, "floor": shipped.name, "own": digest(own), "settings": dict(chosen)}
-    _claim(work, run | {"replay": [digest(part) for part in (replay.train, replay.tune, replay.test)]})
+    run |= {"replay": [digest(part) for part in (replay.train, replay.tune, replay.test)]}
+    _claim(work, run | {"budget_min": budget_min})
     candidate = work / "candidate"
     if not candidate.is_dir():
         read = [*train, *replay.train]
@@ -171,15 +173,22 @@ def shares(own: Sequence[Example], known: Sequence[Example], chosen: Mapping[str
 def _claim(work: Path, run: Mapping[str, Any]) -> None:
     """Go on in the work folder when it is of the same run; else begin anew: it holds nothing but drafts.
 
-    The run is all that a verdict rests on: after an upgrade a candidate is compared again.
+    The run is all that a verdict rests on: after an upgrade a candidate is compared again. The learning rate follows
+    the budget: what was trained by one cannot go on by another.
     """
     text = json.dumps(run, ensure_ascii=False, sort_keys=True)
     path = work / "run.json"
     if path.exists() and path.read_text("utf-8") == text:
         return
-    shutil.rmtree(work, ignore_errors=True)
+    discard(work)
     work.mkdir(parents=True)
     path.write_text(text, "utf-8")
+
+
+def discard(work: Path) -> None:
+    """Remove a work folder; what a kill leaves of it is of no run, and nobody goes on from it."""
+    (work / "run.json").unlink(missing_ok=True)
+    shutil.rmtree(work, ignore_errors=True)
 
 
 def digest(examples: Sequence[Example]) -> str:
@@ -198,8 +207,6 @@ def _train(
     budget_min: float,
     say: Say,
 ) -> None:
-    if (work / "encoder.done").exists():
-        return
     before_torch()
     from nlp.export import restore
     from nlp.learn import Recipe, fit
@@ -261,6 +268,8 @@ def _seal(made: Bundle, work: Path, compared: Sequence[gate.Compared], counts: M
     bundles.seal(draft)
     for path in draft.iterdir():
         path.chmod(0o644)
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
     draft.rename(work / "candidate")
 
 

@@ -7,23 +7,26 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import pickle
 import time
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Any, Protocol, TypeVar, cast
+from typing import Any, BinaryIO, Protocol, TypeVar, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 from torch.nn import functional
 from transformers import PreTrainedModel
 
+from domain.errors import ModelError
 from nlp.batches import Batch, one_pass
 from nlp.corpus import LABELLED, Example
 from nlp.labels import TOPICS
@@ -143,6 +146,21 @@ def tensors(batch: Arrays) -> dict[str, Tensor]:
     return {name: torch.from_numpy(value) for name, value in vars(batch).items()}
 
 
+@contextmanager
+def _whole(path: Path) -> Iterator[BinaryIO]:
+    """A file that takes its place when all of it has reached the disk. Raises ``ModelError`` when it cannot."""
+    part = path.with_name(f"{path.name}.part")
+    try:
+        with part.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        part.rename(path)
+    except (OSError, RuntimeError) as error:  # the latter is what torch makes of a full disk
+        reason = getattr(error, "strerror", None) or " ".join(str(error).split())[:200]
+        raise ModelError(f"写不了 {path}：{reason}") from error
+
+
 class Fitting:
     """Network, optimiser and average under training; everything of it goes into a checkpoint."""
 
@@ -221,26 +239,28 @@ class Fitting:
             "curve": self.curve,
             "random": torch.get_rng_state(),
         }
-        part = work / "checkpoint.part"
-        torch.save(state, part)
-        part.rename(work / "checkpoint.pt")
-        part = work / "encoder.part"
-        save_file(self.mean, part)
-        part.rename(work / "encoder.safetensors")
+        with _whole(work / "checkpoint.pt") as file:
+            torch.save(state, file)
+        with _whole(work / "encoder.safetensors") as file:
+            file.write(save(self.mean))
 
-    def resume(self, work: Path) -> bool:
-        """Go on from the checkpoint in ``work``, if there is one."""
+    def resume(self, work: Path, say: Callable[[str], None]) -> None:
+        """Go on from the checkpoint in ``work``, if there is one that can be read."""
         path = work / "checkpoint.pt"
         if not path.exists():
-            return False
-        state = torch.load(path, weights_only=True)
+            return
+        try:
+            state = torch.load(path, weights_only=True)
+        except (RuntimeError, EOFError, pickle.UnpicklingError):
+            say(f"断点 {path} 已损坏，从头训练")
+            return
         self.network.load_state_dict(state["network"])
         self.mean = state["mean"]
         self.optimiser.load_state_dict(state["optimiser"])
         self.step, self.turn, self.done, self.spent = state["numbers"]
         self.curve = state["curve"]
         torch.set_rng_state(state["random"])
-        return True
+        say(f"接着第 {self.step} 步训练(已用 {self.spent / 60:.1f} 分钟)")
 
 
 def ahead(items: Iterable[Item]) -> Generator[Item]:
@@ -369,14 +389,13 @@ def run(
     """
     done = work / "encoder.done"
     told: dict[str, Any]
-    if done.exists():
+    if done.exists() and (work / "encoder.safetensors").exists():
         told = json.loads(done.read_text("utf-8"))
         return told
     torch.set_num_threads(recipe.threads)
     fitting = Fitting(begin, recipe, wanted, feeds)
     quicken(fitting.network, cast(PreTrainedModel, fitting.network.bert), recipe.precision)
-    if fitting.resume(work):
-        say(f"接着第 {fitting.step} 步训练(已用 {fitting.spent / 60:.1f} 分钟)")
+    fitting.resume(work, say)
     course = Course(fitting, work=work, recipe=recipe, budget=budget_min * 60, say=say)
     while not course.over:
         focused = course.look()
@@ -388,7 +407,6 @@ def run(
         "minutes": round(fitting.spent / 60, 1),
         "curve": fitting.curve,
     }
-    part = work / "encoder.done.part"
-    part.write_text(json.dumps(told) + "\n", "utf-8")
-    part.rename(done)
+    with _whole(done) as file:
+        file.write(f"{json.dumps(told)}\n".encode())
     return told

@@ -174,6 +174,7 @@ def test_a_killed_adaptation_goes_on_and_other_labels_begin_anew(
         with pytest.raises(Killed):
             run(own(40), stop_at=stop_at)
         assert not (tmp_path / "work" / "candidate").exists()
+    (tmp_path / "work" / "encoder.safetensors").unlink()  # is written again from the checkpoint
     assert any(line.startswith("接着第") for line in told)
     trained = sum("步" in line and "遍" in line for line in told)
     made = run(own(40))
@@ -199,12 +200,12 @@ def test_after_an_upgrade_a_candidate_is_not_taken_with_its_old_verdict(
     monkeypatch.setattr(adapt, "_train", stopped)
     work = tmp_path / "work"
 
-    def goes_on(floor: Path, replayed: Split) -> bool:
+    def goes_on(floor: Path, replayed: Split, budget_min: float = 1.0) -> bool:
         """Whether what an earlier call left is still there."""
         with pytest.raises(Killed):
             adapt.adapt(
                 start=start, floor=floor, own=own(40), replay=replayed, work=work, chosen=adapt.settings(),
-                budget_min=1.0, say=lambda line: None,
+                budget_min=budget_min, say=lambda line: None,
             )  # fmt: skip
         found = (work / "draft").exists()
         (work / "draft").touch()
@@ -214,6 +215,12 @@ def test_after_an_upgrade_a_candidate_is_not_taken_with_its_old_verdict(
     assert not goes_on(shipped(), replay) and goes_on(shipped(), replay)
     fewer = replace(replay, test=replay.test[1:])
     assert not goes_on(shipped(), fewer) and goes_on(shipped(), fewer)
+    assert not goes_on(shipped(), fewer, budget_min=4.0), "a minute's schedule is not gone on with for four"
+    with monkeypatch.context() as killed:
+        killed.setattr(shutil, "rmtree", stopped)
+        with pytest.raises(Killed):
+            adapt.discard(work)
+    assert not goes_on(shipped(), fewer, budget_min=4.0), "what is left of a discarded folder is of no use"
 
 
 def test_too_few_labels_are_refused_before_anything_is_done(
