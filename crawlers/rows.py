@@ -186,7 +186,8 @@ def _csv_rows(lines: _Lines, path: Path, needs: str) -> Iterator[Row]:
         header = [name.strip() for name in next(csv.reader([text], delimiter=delimiter), [])]
     except csv.Error as error:  # lines that end with CR alone, too
         raise InputError(f"{path}：表头不是合法的 CSV（换行应为 LF 或 CRLF）") from error
-    if len(set(header)) < len(header):
+    named = [name for name in header if name]  # a spreadsheet saves cleared columns, too
+    if len(set(named)) < len(named):
         raise InputError(f"{path}：表头里有重名的列")
     if needs and needs not in header:
         raise InputError(
@@ -208,7 +209,8 @@ def _csv_row(number: int, text: str, header: list[str], delimiter: str) -> Row:
     if len(cells) > len(header):
         return _broken(number, f"有 {len(cells)} 列，表头只有 {len(header)} 列", text)
     cells += [""] * (len(header) - len(cells))
-    return Row(number=number, values=dict(zip(header, cells, strict=True)), raw=text[:8000])
+    values = {name: cell for name, cell in zip(header, cells, strict=True) if name}
+    return Row(number=number, values=values, raw=text[:8000])
 
 
 def _delimiter(path: Path, head: bytes) -> str:

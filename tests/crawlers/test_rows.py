@@ -54,6 +54,10 @@ def test_a_quote_that_is_never_closed_costs_its_own_line(
     assert [row[0] for row in cells(tmp_path / "x.csv", "\n".join(["id,text,author", *rows])) if row] == read
 
 
+def test_columns_without_a_heading_are_left_out(tmp_path: Path) -> None:
+    assert cells(tmp_path / "x.csv", "id,,text,,\n1,算错,提现不了,,随手记\n") == [["1", "提现不了"]]
+
+
 def test_lines_that_end_with_cr_alone_are_said_to(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="换行"):
         cells(tmp_path / "x.csv", "id,text\r1,a\r2,b\r")
