@@ -194,7 +194,7 @@ def test_a_killed_adaptation_goes_on_and_other_labels_begin_anew(
 def test_after_an_upgrade_a_candidate_is_not_taken_with_its_old_verdict(
     start: Path, replay: Split, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def stopped(*_: Any) -> None:
+    def stopped(*_: Any, **__: Any) -> None:
         raise Killed
 
     monkeypatch.setattr(adapt, "_train", stopped)
