@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from domain.assessment import Stance
 from domain.post import Post, Tier
+from monitor.ports import TopPosts
 from store.posts import Judged
+
+MOST_POSTS, PER_STORY = 200, 5
+_OF_A_TOPIC = 50
 
 _COMMON = frozenset({"rumor", "customer_complaint"})
 """Topics that many posts of any crisis carry too: they lead only when no graver one has comparable support."""
@@ -65,6 +70,26 @@ class Evidence:
     def asserting(self, topic: str) -> list[Judged]:
         """Posts that assert a topic."""
         return [each for each in self.posts if asserts(each, topic)]
+
+
+def sample(
+    store: TopPosts, brand: str, topics: Iterable[str], *, since: datetime, until: datetime
+) -> list[Judged]:
+    """The brand's most influential negative posts, and those of each topic where there are more than these.
+
+    Without the latter a loud crisis would hide a graver one: two hundred well-liked posts of an outage leave no
+    place for a hundred people nobody follows who say that the owner has fled.
+    """
+    found = store.top(brand=brand, since=since, until=until, limit=MOST_POSTS, per_story=PER_STORY)
+    if len(found) < MOST_POSTS:
+        return found
+    unique = {each.post.id: each for each in found}
+    for topic in topics:
+        told = store.top(
+            brand=brand, since=since, until=until, topic=topic, limit=_OF_A_TOPIC, per_story=PER_STORY
+        )
+        unique |= {each.post.id: each for each in told}
+    return sorted(unique.values(), key=lambda each: (-each.assessment.influence, each.post.id))
 
 
 def gather(posts: Sequence[Judged]) -> Evidence:

@@ -19,7 +19,7 @@ from domain.alert import Alert, Level
 from domain.plan import Plan
 from domain.signal import Signal, signal_id
 from monitor.detectors import Finding, Look, finding, look, negative_tail, onset
-from monitor.evidence import Evidence, gather, ranked_topics
+from monitor.evidence import MOST_POSTS, PER_STORY, Evidence, gather, ranked_topics, sample
 from monitor.keeper import Keeper
 from monitor.levels import Judgement, judge
 from monitor.listening import Listener, Voice
@@ -46,7 +46,6 @@ _LOOKBACK = 10 * PER_HOUR
 """Buckets read at least: an onset may lie so far back."""
 _DELAY_MIN = 10
 """Minutes that judging may take on top of a source's crawl interval."""
-_MOST_POSTS, _PER_STORY = 200, 5
 _MOST_OPEN = 10_000
 
 
@@ -284,7 +283,7 @@ class Watch:
     ) -> Situation:
         lead = self._lead(group)
         began = min(onset(self._keeper.baseline, window, lead.finding.series, end), end - 1)
-        evidence = gather(self._top(brand, min(began, end - PER_HOUR), end))
+        evidence = self._evidence(brand, min(began, end - PER_HOUR), end)
         spoken = tuple(t for t in (self._layout.key(v.finding.series)[1] for v in group) if t)
         ranked = ranked_topics(evidence, self._weights)
         topics = (*ranked, *dict.fromkeys(topic for topic in spoken if topic not in ranked))
@@ -346,9 +345,8 @@ class Watch:
             topic, hours = self._listener.topic_of(now), self._rules.levels.downgrade_after_hours
             revision = recovered(alert, now, topic=topic, at=at, hours=hours)
         elif seen.negatives[whole] > 0:
-            evidence = gather(
-                self._top(alert.brand, max(bucket_of(alert.onset), seen.end - PER_DAY), seen.end)
-            )
+            since = max(bucket_of(alert.onset), seen.end - PER_DAY)
+            evidence = self._evidence(alert.brand, since, seen.end)
             judgement = self._judge(now, evidence, alert.topics, fired=False)
             situation = Situation(
                 brand=alert.brand,
@@ -386,9 +384,13 @@ class Watch:
 
     # ------------------------------------------------------------------------------ pieces
 
+    def _evidence(self, brand: str, since: int, until: int) -> Evidence:
+        topics = self._layout.topics
+        return gather(sample(self._posts, brand, topics, since=time_of(since), until=time_of(until)))
+
     def _top(self, brand: str, since: int, until: int) -> list[Judged]:
         return self._posts.top(
-            brand=brand, since=time_of(since), until=time_of(until), limit=_MOST_POSTS, per_story=_PER_STORY
+            brand=brand, since=time_of(since), until=time_of(until), limit=MOST_POSTS, per_story=PER_STORY
         )
 
     def _signal(self, brand: str, voice: Voice, at: datetime, posts: tuple[str, ...]) -> Signal:

@@ -370,6 +370,19 @@ def test_an_open_alert_escalates_on_reach_alone(posts: Posts, ledger: Ledger, ma
     assert after[0].level is Level.ORANGE
 
 
+def test_a_loud_outage_does_not_hide_few_who_speak_of_something_graver(
+    posts: Posts, make_watch: Make
+) -> None:
+    posts.put(scene.background(NOW + timedelta(hours=2)))
+    loud = {"topics": ("service_outage",), "text": "App崩了", "influence": 3.0}
+    posts.put([scene.judged(f"o{n}", NOW + timedelta(seconds=9 * n), **loud) for n in range(600)])
+    fail = {"topics": ("withdrawal_difficulty",), "text": "提现不到账"}
+    posts.put([scene.judged(f"w{n}", NOW + timedelta(minutes=40 + n), **fail) for n in range(6)])
+    highest = max(run(make_watch(), hours=1), key=lambda each: each.level)
+    assert highest.level is Level.ORANGE
+    assert "withdrawal_cluster" in {reason.rule for reason in highest.reasons}
+
+
 def test_a_topics_alert_speaks_of_its_topic_when_it_rises_and_when_it_ends(
     posts: Posts, make_watch: Make
 ) -> None:
