@@ -108,8 +108,14 @@ class Silencing:
 def _silences(silence: Silence, alert: Alert) -> bool:
     brand = not silence.brand or silence.brand == alert.brand
     # The topic that names the alert: side topics such as rumours come with every crisis.
-    topic = not silence.topic or silence.topic == alert.lead_topic
+    topic = not silence.topic or (silence.topic == alert.lead_topic and not _carried_by_another(alert))
     return brand and topic and alert.level < silence.below
+
+
+def _carried_by_another(alert: Alert) -> bool:
+    """A topic that joined later has met the hard trigger of the alert's level: nobody muted that."""
+    found = {reason.topic for reason in alert.reasons if reason.topic and reason.level is alert.level}
+    return bool(found) and alert.lead_topic not in found
 
 
 def _closed_since(envelope: Envelope) -> bool:

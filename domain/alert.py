@@ -74,6 +74,8 @@ class Reason:
     """One Chinese clause with its number."""
     level: Level = Level.NONE
     """The level that a hard trigger demands."""
+    topic: str = ""
+    """The topic whose assertions met a hard trigger; empty for one that any topic meets."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

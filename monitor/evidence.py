@@ -15,7 +15,7 @@ from store.posts import Judged
 MOST_POSTS, PER_STORY = 200, 5
 _OF_A_TOPIC = 50
 
-_COMMON = frozenset({"rumor", "customer_complaint"})
+COMMON = frozenset({"rumor", "customer_complaint"})
 """Topics that many posts of any crisis carry too: they lead only when no graver one has comparable support."""
 _COMPARABLE = 1 / 3
 _AUTHOR_SHARE = 0.10
@@ -114,8 +114,8 @@ def ranked_topics(evidence: Evidence, weights: dict[str, float]) -> tuple[str, .
     if not scored:
         return ()
     order = sorted(scored, key=lambda topic: (-scored[topic], topic))
-    graver = [t for t in order if t not in _COMMON and scored[t] >= _COMPARABLE * scored[order[0]]]
-    if order[0] in _COMMON and graver:
+    graver = [t for t in order if t not in COMMON and scored[t] >= _COMPARABLE * scored[order[0]]]
+    if order[0] in COMMON and graver:
         order.remove(graver[0])
         order.insert(0, graver[0])
     least = 0.1 * max(scored.values())

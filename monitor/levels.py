@@ -14,7 +14,7 @@ from config.settings import LevelThresholds
 from domain.alert import Level, Reason
 from domain.post import Tier
 from monitor.detectors import Finding
-from monitor.evidence import Evidence, author_of, official
+from monitor.evidence import Evidence, asserts, author_of, official
 from store.posts import Judged
 
 _TIER_POINTS = {Tier.USER: 0.0, Tier.BIG_V: 5.0, Tier.REGIONAL_MEDIA: 10.0, Tier.CENTRAL_MEDIA: 15.0}
@@ -84,6 +84,14 @@ def judge(
     hard = _hard_triggers(finding, evidence, thresholds, fired=fired)
     level = max([_of_score(score, thresholds), *(reason.level for reason in hard)])
     return Judgement(level=level, score=score, reasons=(*hard, *reasons))
+
+
+def grave_topic(judgement: Judgement, topics: tuple[str, ...]) -> str:
+    """The topic of the highest hard trigger that rests on one, the first of ``topics`` where there are several."""
+    carried = [reason for reason in judgement.reasons if reason.topic]
+    highest = max((reason.level for reason in carried), default=Level.NONE)
+    found = [reason.topic for reason in carried if reason.level is highest]
+    return next((topic for topic in topics if topic in found), found[0] if found else "")
 
 
 def _of_score(score: float, thresholds: LevelThresholds) -> Level:
@@ -173,7 +181,7 @@ def usual_text(value: float, unit: str = "条") -> str:
 def _hard_triggers(
     finding: Finding, evidence: Evidence, thresholds: LevelThresholds, *, fired: bool
 ) -> list[Reason]:
-    found = []
+    found: list[Reason] = []
     if fired:
         text = f"负面量的偏离度 A={finding.tail:.1f}，占比偏离 z={finding.share_z:.1f}"
         found.append(_trigger("tail_gate", Level.BLUE, text))
@@ -182,8 +190,8 @@ def _hard_triggers(
     return found
 
 
-def _trigger(rule: str, level: Level, text: str) -> Reason:
-    return Reason(rule=rule, points=0.0, text=text, level=level)
+def _trigger(rule: str, level: Level, text: str, *, topic: str = "") -> Reason:
+    return Reason(rule=rule, points=0.0, text=text, level=level, topic=topic)
 
 
 def _backed(posts: list[Judged], enough: int) -> str:
@@ -229,7 +237,8 @@ def _orange(evidence: Evidence, enough: int) -> list[Reason]:
         found.append(_trigger("central_media", Level.ORANGE, "中央/财经媒体或监管发布负面"))
     backed = _backed(evidence.asserting("withdrawal_difficulty"), enough)
     if backed:
-        found.append(_trigger("withdrawal_cluster", Level.ORANGE, f"提现困难集中出现，{backed}"))
+        text = f"提现困难集中出现，{backed}"
+        found.append(_trigger("withdrawal_cluster", Level.ORANGE, text, topic="withdrawal_difficulty"))
     reach = _reach(evidence, 10_000, 100_000)
     if reach:
         found.append(_trigger("reach", Level.ORANGE, reach))
@@ -252,7 +261,8 @@ def _red(evidence: Evidence, enough: int) -> list[Reason]:
             else _backed([p for p in posts if official(p.post)], enough)
         )
         if backed:
-            found.append(_trigger(rule, Level.RED, f"{name}：{backed}"))
+            topic = max(topics, key=lambda each: sum(asserts(post, each) for post in posts), default="")
+            found.append(_trigger(rule, Level.RED, f"{name}：{backed}", topic=topic))
     reach = _reach(evidence, 100_000, 1_000_000)
     if reach:
         found.append(_trigger("reach_extreme", Level.RED, f"{reach}，属特大范围传播"))

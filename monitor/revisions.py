@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from domain.alert import Alert, AlertState, Change, Level, Reason
 from domain.signal import Signal
 from monitor.detectors import Finding
+from monitor.evidence import COMMON
 from monitor.levels import Judgement
 from monitor.wording import percent
 
@@ -36,6 +37,8 @@ class Situation:
     posts: tuple[str, ...]
     onset: datetime
     incomplete: tuple[str, ...]
+    grave: str = ""
+    """The lead topic, when a hard trigger rests on it."""
 
 
 def alert_id(fingerprint: str, at: datetime) -> str:
@@ -43,14 +46,32 @@ def alert_id(fingerprint: str, at: datetime) -> str:
     return hashlib.sha256(f"alert\0{fingerprint}\0{at.isoformat()}".encode()).hexdigest()[:24]
 
 
-def matching(alerts: Iterable[Alert], topics: Sequence[str], posts: Sequence[str]) -> Alert | None:
-    """The open alert that findings belong to: it shares a topic or a post, or one of the two names no topic."""
-    for alert in alerts:
-        if alert.state is AlertState.RESOLVED:
-            continue
-        if not alert.topics or not topics or set(alert.topics) & set(topics) or set(alert.posts) & set(posts):
-            return alert
-    return None
+def matching(alerts: Iterable[Alert], situation: Situation, weights: Mapping[str, float]) -> Alert | None:
+    """The open alert that findings belong to, one of their lead topic first; None when they are a new crisis."""
+    lead = situation.topics[0] if situation.topics else ""
+    known = sorted(alerts, key=lambda alert: alert.lead_topic != lead)
+    return next(
+        (a for a in known if a.state is not AlertState.RESOLVED and _belongs(lead, situation, a, weights)),
+        None,
+    )
+
+
+def _belongs(lead: str, situation: Situation, alert: Alert, weights: Mapping[str, float]) -> bool:
+    """Whether findings are the crisis of an alert: they share a topic or a post, or one of the two names no topic.
+
+    Not when a graver topic that meets a hard trigger is new to it. What people acknowledged, or called false, they
+    did for what it was then: a topic that came later is not answered by that.
+    """
+    if not lead or lead in {alert.lead_topic, *(reason.topic for reason in alert.reasons)}:
+        return True
+    if alert.state is AlertState.ACKNOWLEDGED:
+        known = not alert.topics or lead in alert.topics or lead in COMMON
+        return known and lead != situation.grave
+    if not alert.topics or lead in alert.topics:
+        return True
+    if lead == situation.grave and weights.get(lead, 0) > weights.get(alert.lead_topic, 0):
+        return False
+    return bool({*alert.topics} & {*situation.topics} or {*alert.posts} & {*situation.posts})
 
 
 def born(situation: Situation, *, at: datetime) -> Alert:
@@ -95,7 +116,7 @@ def grown(alert: Alert, situation: Situation, *, at: datetime, new_high_hours: f
         alert,
         revision=alert.revision + 1,
         change=change,
-        topics=_merged(alert.topics, situation.topics),
+        topics=_merged(alert, situation.topics),
         level=level,
         score=situation.judgement.score,
         reasons=situation.judgement.reasons,
@@ -179,8 +200,11 @@ def _mark(highest: float, told_at: datetime) -> dict[str, float]:
     return {"highest": round(highest, 4), "highest_at": told_at.timestamp()}
 
 
-def _merged(old: tuple[str, ...], new: tuple[str, ...]) -> tuple[str, ...]:
-    """The lead topic stays: incident and thread hang on it."""
+def _merged(alert: Alert, new: tuple[str, ...]) -> tuple[str, ...]:
+    """The lead topic stays: incident and thread hang on it. So do all once people decided about them."""
+    old = alert.topics
     if not old:
         return new
+    if alert.state is AlertState.ACKNOWLEDGED:
+        return old
     return (*old, *(topic for topic in new if topic not in old))

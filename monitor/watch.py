@@ -21,7 +21,7 @@ from domain.signal import Signal, signal_id
 from monitor.detectors import Finding, Look, finding, look, negative_tail, onset
 from monitor.evidence import MOST_POSTS, PER_STORY, Evidence, gather, ranked_topics, sample
 from monitor.keeper import Keeper
-from monitor.levels import Judgement, judge
+from monitor.levels import Judgement, grave_topic, judge
 from monitor.listening import Listener, Voice
 from monitor.operators import operator_alerts
 from monitor.ports import TopPosts, WatchLedger
@@ -216,7 +216,7 @@ class Watch:
         touched: set[str] = set()
         for group in self._groups(brand, alarming, seen.end):
             situation = self._situation(brand.id, group, window, seen.end, blind)
-            alert = matching(open_alerts, situation.topics, situation.posts)
+            alert = matching(open_alerts, situation, self._weights)
             if alert is not None:
                 touched.add(alert.id)
             if alert is None:
@@ -290,6 +290,9 @@ class Watch:
         if spoken and not any(not self._layout.key(v.finding.series)[1] for v in group):
             # Only topics spoke: one of them leads.
             topics = tuple(sorted(topics, key=lambda topic: topic not in spoken))
+        grave = grave_topic(self._judge(lead.finding, evidence, topics), topics)
+        if grave:
+            topics = (grave, *(topic for topic in topics if topic != grave))
         posts = tuple(judged.post.id for judged in evidence.posts)
         signals = tuple(
             self._signal(brand, voice, time_of(end), posts)
@@ -305,6 +308,7 @@ class Watch:
             posts=posts,
             onset=time_of(began),
             incomplete=blind,
+            grave=grave,
         )
 
     def _lead(self, group: list[Voice]) -> Voice:

@@ -19,7 +19,7 @@ from alerts.stages import (
     Routing,
     Silencing,
 )
-from domain.alert import AlertState, Change, Level
+from domain.alert import AlertState, Change, Level, Reason
 from domain.incident import Incident, IncidentStatus
 from store.ledger import GROUPED, Ledger, Notification, Silence
 from tests.alerts import sample
@@ -101,6 +101,22 @@ def test_silences_stop_what_matches_below_their_level(
     assert [d.why for d in passed.decisions] == ([Why.SILENCED] if stopped else [])
     late = Silencing(ledger.silences)([envelope()], now=AT + timedelta(hours=5))
     assert late.envelopes
+
+
+def test_a_silence_does_not_hold_what_another_topic_carries(ledger: Ledger) -> None:
+    ledger.silences.add(
+        Silence(
+            id="s1", brand="yunqiao", topic="service_outage", starts_at=AT, ends_at=AT + timedelta(hours=4),
+            created_by="王芳", reason="计划内维护",
+        )
+    )  # fmt: skip
+    outage = sample.alert(topics=("service_outage", sample.TOPIC), reasons=())
+    assert not Silencing(ledger.silences)([envelope(alert=outage)], now=NOW).envelopes
+    joined = Reason(
+        rule="withdrawal_cluster", points=0, text="38 个账号", level=outage.level, topic=sample.TOPIC
+    )
+    risen = envelope(alert=replace(outage, reasons=(joined,)))
+    assert Silencing(ledger.silences)([risen], now=NOW).envelopes == (risen,)
 
 
 def test_a_false_alarm_stops_updates_until_the_level_rises(ledger: Ledger) -> None:

@@ -383,6 +383,58 @@ def test_a_loud_outage_does_not_hide_few_who_speak_of_something_graver(
     assert "withdrawal_cluster" in {reason.rule for reason in highest.reasons}
 
 
+def after_an_outage(posts: Posts, watch: Watch) -> Alert:
+    """An outage alert of an hour ago, and a withdrawal crisis that begins three hours after it."""
+    posts.put(scene.background(NOW + timedelta(hours=5), days=12))
+    outage = {"topics": ("service_outage",), "text": "App打不开了"}
+    posts.put([scene.judged(f"o{n}", NOW + timedelta(minutes=4 * n), **outage) for n in range(15)])
+    far = Engagement(reposts=12_000)
+    posts.put([scene.judged("far", NOW + timedelta(minutes=9), engagement=far, influence=10, **outage)])
+    first = run(watch, hours=1, step=10)[-1]
+    assert (first.lead_topic, first.level) == ("service_outage", Level.ORANGE)
+    posts.put(scene.crisis(NOW + timedelta(hours=3), minutes=120, count=60))
+    return first
+
+
+def test_a_false_alarm_swallows_no_crisis_of_another_topic(
+    posts: Posts, ledger: Ledger, make_watch: Make
+) -> None:
+    watch = make_watch()
+    first = after_an_outage(posts, watch)
+    assert ledger.alerts.set_state(first.id, AlertState.ACKNOWLEDGED, expect=[AlertState.FIRING])
+    later = run(watch, hours=2, start=NOW + timedelta(hours=3), step=10)
+    assert {each.id for each in later if each.topics == first.topics} <= {first.id}
+    crisis = [each for each in later if each.lead_topic == "withdrawal_difficulty"]
+    assert crisis[0].change is Change.NEW
+    assert crisis[-1].level is Level.ORANGE
+    assert len({each.id for each in crisis}) == 1
+
+
+def test_a_graver_topic_with_a_hard_trigger_is_an_alert_of_its_own(posts: Posts, make_watch: Make) -> None:
+    """The plan, and whoever muted the other topic, hang on the name."""
+    watch = make_watch()
+    first = after_an_outage(posts, watch)
+    later = run(watch, hours=2, start=NOW + timedelta(hours=3), step=10)
+    assert {each.lead_topic for each in later if each.id != first.id} == {"withdrawal_difficulty"}
+    assert [each.change for each in later if each.id == first.id] == []
+
+
+def test_what_people_acknowledged_takes_the_topics_that_accompany_any_crisis(
+    posts: Posts, ledger: Ledger, make_watch: Make
+) -> None:
+    posts.put(scene.background(NOW + timedelta(hours=5), days=12))
+    both = {"topics": ("service_outage", "customer_complaint"), "text": "App打不开了"}
+    posts.put([scene.judged(f"o{n}", NOW + timedelta(minutes=4 * n), **both) for n in range(15)])
+    watch = make_watch()
+    first = run(watch, hours=1, step=10)[-1]
+    assert ledger.alerts.set_state(first.id, AlertState.ACKNOWLEDGED, expect=[AlertState.FIRING])
+    angry = {"topics": ("customer_complaint",), "text": "客服不理人"}
+    posts.put([scene.judged(f"c{n}", NOW + timedelta(minutes=120 + n), **angry) for n in range(60)])
+    later = run(watch, hours=1, start=NOW + timedelta(hours=2), step=10)
+    assert {each.id for each in later} == {first.id}
+    assert {each.topics for each in later} == {first.topics}
+
+
 def test_a_topics_alert_speaks_of_its_topic_when_it_rises_and_when_it_ends(
     posts: Posts, make_watch: Make
 ) -> None:
