@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -35,6 +35,12 @@ def official(post: Post) -> bool:
 def asserts(judged: Judged, topic: str) -> bool:
     """The post claims the topic (neither denies nor asks)."""
     return any(t.id == topic and t.stance is Stance.ASSERT for t in judged.assessment.topics)
+
+
+def concerns(judged: Judged, topic: str, apart: Collection[str]) -> bool:
+    """The post may speak of a crisis of ``topic``: it names that, or none of the topics that are ``apart``."""
+    named = {each.id for each in judged.assessment.topics}
+    return topic in named or not named & {*apart}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -166,6 +166,21 @@ def recovered(alert: Alert, finding: Finding, *, topic: str, at: datetime, hours
     )
 
 
+def stopped(alert: Alert, *, at: datetime) -> Alert:
+    """The last revision of an alert whose brand is not alerted any more: nobody looks any more, it is not over."""
+    text = "这个品牌已停止预警；这不表示已经恢复。"
+    return replace(
+        alert,
+        revision=alert.revision + 1,
+        change=Change.RECOVERED,
+        state=AlertState.RESOLVED,
+        at=at,
+        explanation=text,
+        reasons=(Reason(rule="stopped", points=0.0, text=text),),
+        incomplete=(),
+    )
+
+
 def numbers_of(finding: Finding) -> dict[str, float]:
     """The lead finding in numbers, as ``Alert.numbers`` names them."""
     found = {

@@ -7,7 +7,7 @@ run by two processes it happens once (ids are derived, revisions conditional), k
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import cast
@@ -19,13 +19,13 @@ from domain.alert import Alert, Level
 from domain.plan import Plan
 from domain.signal import Signal, signal_id
 from monitor.detectors import Finding, Look, finding, look, negative_tail, onset
-from monitor.evidence import MOST_POSTS, PER_STORY, Evidence, gather, ranked_topics, sample
+from monitor.evidence import MOST_POSTS, PER_STORY, Evidence, concerns, gather, ranked_topics, sample
 from monitor.keeper import Keeper
 from monitor.levels import Judgement, grave_topic, judge
 from monitor.listening import Listener, Voice
 from monitor.operators import operator_alerts
 from monitor.ports import TopPosts, WatchLedger
-from monitor.revisions import OPEN, Situation, born, grown, matching, recounted, recovered
+from monitor.revisions import OPEN, Situation, born, grown, matching, recounted, recovered, stopped
 from monitor.rules import LIMITS
 from monitor.series import (
     NEGATIVE,
@@ -117,6 +117,7 @@ class Watch:
             seen = look(self._keeper.baseline, window, end)
             voices = self._listener.voices(window, seen)
             open_alerts = self._open_by_brand()
+            alerts += self._stop(open_alerts, at)
             for index, brand in enumerate(self._brands):
                 heard, known = voices.get(index, []), open_alerts.get(brand.id, [])
                 if heard or known:
@@ -226,9 +227,11 @@ class Watch:
             if revision is not None:
                 recorded += self._ledger.signals.record(situation.signals)
                 stored += [revision] if self._ledger.alerts.put(revision) else []
+        leads = {alert.lead_topic for alert in (*open_alerts, *stored)}
         for alert in open_alerts:
             if alert.id not in touched:
-                stored += self._carry_on(index, alert, window, seen, blind)
+                apart = leads - {alert.lead_topic}
+                stored += self._carry_on(index, alert, window, seen, blind, apart)
         return Tick(signals=tuple(recorded), alerts=tuple(stored))
 
     def _open_by_brand(self) -> dict[str, list[Alert]]:
@@ -237,6 +240,13 @@ class Watch:
         for alert in self._ledger.alerts.find(states=OPEN, limit=_MOST_OPEN):
             found.setdefault(alert.brand, []).append(alert)
         return found
+
+    def _stop(self, open_alerts: dict[str, list[Alert]], at: datetime) -> list[Alert]:
+        """Take out and end the alerts of brands that raise none any more: switched off, or not in the settings."""
+        alerting = {brand.id for brand in self._brands if brand.alerts}
+        gone = sorted(open_alerts.keys() - alerting - {""})
+        ended = [stopped(alert, at=at) for brand in gone for alert in open_alerts.pop(brand)]
+        return [alert for alert in ended if self._ledger.alerts.put(alert)]
 
     def _record_new_highs(self, brand: str, voices: Iterable[Voice], at: datetime) -> list[Signal]:
         """Signals that raise no alert are kept once a day unless they grow."""
@@ -336,9 +346,18 @@ class Watch:
         )
 
     def _carry_on(
-        self, index: int, alert: Alert, window: Window, seen: Look, blind: tuple[str, ...]
+        self,
+        index: int,
+        alert: Alert,
+        window: Window,
+        seen: Look,
+        blind: tuple[str, ...],
+        apart: Collection[str],
     ) -> list[Alert]:
-        """An open alert of which no detector speaks now: its level may still rise, or it is over."""
+        """An open alert of which no detector speaks now: its level may still rise, or it is over.
+
+        ``apart``: lead topics of the brand's other alerts; what is said of these raises them and not this one.
+        """
         at = time_of(seen.end)
         whole = index * self._layout.width
         series = [whole]
@@ -351,6 +370,7 @@ class Watch:
         elif seen.negatives[whole] > 0:
             since = max(bucket_of(alert.onset), seen.end - PER_DAY)
             evidence = self._evidence(alert.brand, since, seen.end)
+            evidence = gather([each for each in evidence.posts if concerns(each, alert.lead_topic, apart)])
             judgement = self._judge(now, evidence, alert.topics, fired=False)
             situation = Situation(
                 brand=alert.brand,

@@ -383,15 +383,15 @@ def test_a_loud_outage_does_not_hide_few_who_speak_of_something_graver(
     assert "withdrawal_cluster" in {reason.rule for reason in highest.reasons}
 
 
-def after_an_outage(posts: Posts, watch: Watch) -> Alert:
-    """An outage alert of an hour ago, and a withdrawal crisis that begins three hours after it."""
+def after_an_outage(posts: Posts, watch: Watch, *, reposts: int = 12_000) -> Alert:
+    """An outage alert, and a withdrawal crisis that begins two hours after it."""
     posts.put(scene.background(NOW + timedelta(hours=5), days=12))
     outage = {"topics": ("service_outage",), "text": "App打不开了"}
     posts.put([scene.judged(f"o{n}", NOW + timedelta(minutes=4 * n), **outage) for n in range(15)])
-    far = Engagement(reposts=12_000)
+    far = Engagement(reposts=reposts)
     posts.put([scene.judged("far", NOW + timedelta(minutes=9), engagement=far, influence=10, **outage)])
     first = run(watch, hours=1, step=10)[-1]
-    assert (first.lead_topic, first.level) == ("service_outage", Level.ORANGE)
+    assert first.lead_topic == "service_outage"
     posts.put(scene.crisis(NOW + timedelta(hours=3), minutes=120, count=60))
     return first
 
@@ -413,8 +413,10 @@ def test_a_false_alarm_swallows_no_crisis_of_another_topic(
 def test_a_graver_topic_with_a_hard_trigger_is_an_alert_of_its_own(posts: Posts, make_watch: Make) -> None:
     """The plan, and whoever muted the other topic, hang on the name."""
     watch = make_watch()
-    first = after_an_outage(posts, watch)
+    first = after_an_outage(posts, watch, reposts=0)
+    assert first.level < Level.ORANGE
     later = run(watch, hours=2, start=NOW + timedelta(hours=3), step=10)
+    assert max(each.level for each in later) is Level.ORANGE
     assert {each.lead_topic for each in later if each.id != first.id} == {"withdrawal_difficulty"}
     assert [each.change for each in later if each.id == first.id] == []
 
@@ -433,6 +435,20 @@ def test_what_people_acknowledged_takes_the_topics_that_accompany_any_crisis(
     later = run(watch, hours=1, start=NOW + timedelta(hours=2), step=10)
     assert {each.id for each in later} == {first.id}
     assert {each.topics for each in later} == {first.topics}
+
+
+@pytest.mark.parametrize(
+    "brands", [[Brand(id="yunqiao", name="云桥金融", alert=False)], [Brand(id="new", name="云桥金融")]]
+)
+def test_an_alert_ends_with_the_alerting_of_its_brand(
+    posts: Posts, ledger: Ledger, make_watch: Make, brands: list[Brand]
+) -> None:
+    posts.put([*scene.background(NOW + timedelta(hours=2)), *scene.crisis(NOW, count=60, minutes=120)])
+    assert run(make_watch(), hours=0.5)
+    over = run(make_watch(brands=brands), hours=1, start=NOW + timedelta(minutes=35))
+    assert [each.change for each in over] == [Change.RECOVERED]
+    assert over[0].explanation == "这个品牌已停止预警；这不表示已经恢复。"
+    assert [each.state for each in everything(ledger)] == [AlertState.RESOLVED]
 
 
 def test_a_topics_alert_speaks_of_its_topic_when_it_rises_and_when_it_ends(
