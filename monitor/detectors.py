@@ -164,7 +164,7 @@ def finding(seen: Look, series: int, detector: str) -> Finding:
     )
 
 
-_SLOW_HOURS = 6
+SLOW_HOURS = 6
 THIN_STORIES, THIN_SHARE = 8, 1 / 3
 """Distinct negative stories in an hour, and negative share, that a brand with little history needs."""
 
@@ -201,8 +201,11 @@ def slow_burn(seen: Look, baseline: Baseline, window: Window, rules: Detection) 
     Only whole hours count; the state's CUSUM goes on over the hours that were not absorbed yet.
     """
     height, highs = baseline.cusum, list(baseline.cusum_high)
-    first, hours = baseline.absorbed_until, max(0, seen.end - baseline.absorbed_until) // PER_HOUR
-    if hours:
+    first, hours = baseline.absorbed_until, (seen.end - baseline.absorbed_until) // PER_HOUR
+    if hours < 0:  # how it stood before the newest hours were absorbed
+        highs = highs[:hours]
+        height = highs[-1] if highs else np.zeros_like(height)
+    elif hours:
         until = first + hours * PER_HOUR
         observed = window.part(first, until)[NEGATIVE].reshape(-1, hours, PER_HOUR).sum(axis=2)
         mean = baseline.expect(first, until).mean[NEGATIVE].reshape(-1, hours, PER_HOUR).sum(axis=2)
@@ -210,7 +213,7 @@ def slow_burn(seen: Look, baseline: Baseline, window: Window, rules: Detection) 
         for step in steps:
             height = np.maximum(height + step, 0.0)
             highs.append(height)
-    earlier = np.max(highs[-1 - int(rules.new_high_hours) : -1], axis=0)
+    earlier = np.max(highs[-1 - math.ceil(rules.new_high_hours) : -1], axis=0, initial=0.0)
     trusted = np.repeat(baseline.hours >= rules.min_history_hours, baseline.layout.width)
     extra = np.full(baseline.layout.size, math.log(max(1, baseline.layout.width - 1)))
     extra[:: baseline.layout.width] = 0.0
@@ -221,7 +224,7 @@ def slow_burn(seen: Look, baseline: Baseline, window: Window, rules: Detection) 
 
 def _slow_gate(baseline: Baseline, window: Window, end: int, rules: Detection) -> Flags:
     """The gate of ``gate`` over the last six hours, of which the last one must hold a negative post."""
-    part = window.part(max(window.first, end - _SLOW_HOURS * PER_HOUR), end)
+    part = window.part(max(window.first, end - SLOW_HOURS * PER_HOUR), end)
     negatives = part[NEGATIVE].sum(axis=1)
     posts = part[POSTS].sum(axis=1)[
         np.arange(len(negatives)) // baseline.layout.width * baseline.layout.width

@@ -77,6 +77,24 @@ class Listener:
                 voices.setdefault(index, []).extend(extra)
         return voices
 
+    def fired(self, series: Collection[int], window: Window, since: int) -> bool:
+        """Whether a detector of negatives, or a limit, spoke of one of these series of a brand since then."""
+        baseline, rules = self._keeper.baseline, self._rules
+        index = min(series) // self._layout.width
+        limits = self._brands[index].limits
+        if limits is not None and limits.verified_red:
+            posts = self._top(self._brands[index].id, since - PER_HOUR, window.end)
+            if verified_red(posts, self._red) is not None:
+                return True
+        for when in range(window.end, since - 1, -1):  # what fired lately is found at once
+            seen = look(baseline, window, when)
+            found = [*negative_tail(seen, baseline, rules), *slow_burn(seen, baseline, window, rules)]
+            if limits is not None:
+                found += [each for each, _ in over_limits(seen, index * self._layout.width, limits)]
+            if any(each.series in series for each in found):
+                return True
+        return False
+
     def rise(self, each: Finding, judgement: Judgement) -> str:
         """The sentence of a level that rose though no detector fires."""
         return self._voice(each, each.end, risen(each, judgement, topic=self.topic_of(each))).text

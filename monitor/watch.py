@@ -18,7 +18,7 @@ from config.settings import Brand, Rules, Source, Topic
 from domain.alert import Alert, Level
 from domain.plan import Plan
 from domain.signal import Signal, signal_id
-from monitor.detectors import Finding, Look, finding, look, negative_tail, onset
+from monitor.detectors import SLOW_HOURS, Finding, Look, finding, look, onset
 from monitor.evidence import MOST_POSTS, PER_STORY, Evidence, concerns, gather, ranked_topics, sample
 from monitor.keeper import Keeper
 from monitor.levels import Judgement, grave_topic, judge
@@ -397,14 +397,9 @@ class Watch:
         if not bool(np.all(calm & normal)):
             return False
         first = seen.end - int(hours * PER_HOUR)
-        if first - 2 * PER_HOUR < window.first:
-            window = self._counts.read(self._layout, first - 2 * PER_HOUR, seen.end)
-        baseline = self._keeper.baseline
-        for when in range(first, seen.end, 3):
-            fired = negative_tail(look(baseline, window, when), baseline, rules)
-            if any(each.series in series for each in fired):
-                return False
-        return True
+        if first - SLOW_HOURS * PER_HOUR < window.first:
+            window = self._counts.read(self._layout, first - SLOW_HOURS * PER_HOUR, seen.end)
+        return not self._listener.fired(series, window, first)
 
     # ------------------------------------------------------------------------------ pieces
 

@@ -147,6 +147,13 @@ def test_slow_burn_finds_what_no_single_hour_shows(usual: Baseline) -> None:
     assert 3 < found[0][0] <= 8
 
 
+@pytest.mark.parametrize("hours", [0.5, 1, 48])
+def test_any_time_for_a_new_high_may_be_set(usual: Baseline, hours: float) -> None:
+    end = usual.absorbed_until
+    there = Window(first=end - 120, counts=np.zeros((3, usual.layout.size, 120)))
+    assert slow_burn(look(usual, there, end), usual, there, Detection(new_high_hours=hours)) == []
+
+
 def test_onset_is_where_the_run_began(usual: Baseline) -> None:
     seen = window(usual, [0, 0, 0, 0, 1, 2, 2, 3, 3, 3, 4, 4])
     began = onset(usual, seen, 0, seen.end)

@@ -18,6 +18,7 @@ from domain.assessment import Sentiment
 from domain.errors import StoreError
 from domain.post import Engagement, Tier
 from domain.source_run import Outcome, SourceRun
+from monitor.series import bucket_of
 from monitor.watch import Tick, Watch
 from store.ledger import Ledger
 from store.posts import Posts
@@ -449,6 +450,38 @@ def test_an_alert_ends_with_the_alerting_of_its_brand(
     assert [each.change for each in over] == [Change.RECOVERED]
     assert over[0].explanation == "这个品牌已停止预警；这不表示已经恢复。"
     assert [each.state for each in everything(ledger)] == [AlertState.RESOLVED]
+
+
+def test_what_burns_on_is_not_over(posts: Posts, make_watch: Make) -> None:
+    """The slow burn fires for hours in which no single one is too high; then one tick in which it does not."""
+    end = NOW + timedelta(hours=24)
+    posts.put(scene.background(end, days=14, per_hour=40, share=0.15))
+    rng = random.Random(11)
+    more = (NOW + timedelta(seconds=rng.uniform(0, 24 * 3600)) for _ in range(24 * 7))
+    posts.put([scene.judged(f"burn{n}", at) for n, at in enumerate(more)])
+    watch = make_watch()
+    spoken, voices = [], watch._listener.voices
+
+    def heard(window, seen):
+        found = voices(window, seen)
+        spoken.extend(seen.end for each in found.get(0, []) if each.finding.detector != "volume")
+        return found
+
+    watch._listener.voices = heard  # type: ignore[method-assign]
+    revisions = run(watch, hours=24, step=20)
+    assert spoken
+    for over in (each for each in revisions if each.change is Change.RECOVERED):
+        quiet = bucket_of(over.at) - 6 * 12
+        assert not [when for when in spoken if when >= quiet]
+
+
+def test_a_limit_that_is_passed_again_and_again_is_not_over(posts: Posts, make_watch: Make) -> None:
+    for hour in range(9 * 24):
+        count, begins = (10, 8)[hour % 2], NOW - timedelta(days=8) + timedelta(hours=hour)
+        posts.put([scene.judged(f"{hour}-{n}", begins + timedelta(minutes=6 * n)) for n in range(count)])
+    limited = [Brand(id="yunqiao", name="云桥金融", limits=Limits(volume=9))]
+    revisions = run(make_watch(brands=limited), hours=10, step=5)
+    assert [each.change for each in revisions] == [Change.NEW]
 
 
 def test_a_topics_alert_speaks_of_its_topic_when_it_rises_and_when_it_ends(
