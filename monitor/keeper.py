@@ -54,10 +54,12 @@ class Keeper:
     def advance(self, end: int) -> None:
         """Absorb every whole hour that is older than ``reread_hours`` at bucket ``end``; save now and then.
 
-        Without a stored state, or after a longer pause than ``rebuild_days``: rebuild.
+        Without a stored state, after a longer pause than ``rebuild_days``, or with a state of the future, which a
+        clock that was ahead has taught silence: rebuild.
         """
         target = self._target(end)
-        if not self.load() or self.baseline.absorbed_until < target - self._settings.rebuild_days * PER_DAY:
+        oldest = target - self._settings.rebuild_days * PER_DAY
+        if not self.load() or not oldest <= self.baseline.absorbed_until <= end:
             self.rebuild(end)
         elif self.baseline.absorbed_until < target:
             self._absorb(target)

@@ -27,7 +27,7 @@ def blind_sources(
     """Blind source id → since when it sees nothing, and why in Chinese.
 
     Blind: no seeing crawl for ``blind_after_min``; or a flatline against its own usual. A source that was never
-    crawled is not judged.
+    crawled is not judged. What a clock that was ahead has dated after ``now`` tells nothing.
     """
     last, seeing = runs.last(), runs.last_seeing()
     found = {}
@@ -36,8 +36,14 @@ def blind_sources(
         if not source.enabled or run is None:
             continue
         since = seeing.get(source.id)
+        if run.started_at > now or (since is not None and since > now):
+            past = _history(runs, source.id, _HISTORY, now)
+            since = next((each.ended_at for each in past if each.outcome.seeing), None)
+            if not past:
+                continue
+            run = past[0]
         if since is None:
-            since = runs.history(source.id, limit=_HISTORY)[-1].started_at
+            since = _history(runs, source.id, _HISTORY, now)[-1].started_at
         silent = now - since
         if silent > timedelta(minutes=source.blind_after_min):
             minutes = int(silent.total_seconds() // 60)
@@ -45,9 +51,9 @@ def blind_sources(
             detail = f"（{_printable(run.detail)}）" if run.detail and not run.outcome.seeing else ""
             found[source.id] = (since, f"{source.name} 已 {minutes} 分钟没有看到数据：{state}{detail}")
             continue
-        if any(run.new for run in runs.history(source.id, limit=_SILENT_RUNS)):
+        if any(run.new for run in _history(runs, source.id, _SILENT_RUNS, now)):
             continue  # most sources at most ticks: the long history need not be read
-        flat = flatline(runs.history(source.id, limit=_USUAL_MIN // source.every_min))
+        flat = flatline(_history(runs, source.id, _USUAL_MIN // source.every_min, now))
         if flat is not None:
             since, due = flat
             hours = (now - since).total_seconds() / 3600
@@ -56,6 +62,11 @@ def blind_sources(
                 f"{source.name} {hours:.0f} 小时没有一条新帖，平时这段时间约 {due:.0f} 条：多半是抓取失灵",
             )
     return found
+
+
+def _history(runs: SourceRuns, source: str, limit: int, now: datetime) -> list[SourceRun]:
+    """Newest first, without those dated after ``now``."""
+    return [run for run in runs.history(source, limit=limit) if run.started_at <= now]
 
 
 def flatline(history: Sequence[SourceRun]) -> tuple[datetime, float] | None:

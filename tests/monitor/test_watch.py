@@ -318,6 +318,16 @@ class TestSources:
         found = run(make_watch(sources=[source("blind")]), hours=14, step=30)
         assert not [each for each in found if each.brand and each.change is Change.RECOVERED]
 
+    def test_a_crawl_dated_ahead_does_not_make_a_blind_source_see(
+        self, ledger: Ledger, make_watch: Make
+    ) -> None:
+        ledger.source_runs.record(crawl("blind", NOW - timedelta(hours=3), Outcome.RESULTS))
+        ledger.source_runs.record(crawl("blind", NOW + timedelta(days=60), Outcome.RESULTS))
+        ledger.source_runs.record(crawl("blind", NOW, Outcome.BLOCKED))
+        tick = make_watch(sources=[source("blind")]).tick(NOW)
+        assert [each.source for each in tick.alerts] == ["blind"]
+        assert "被拦截" in tick.alerts[0].explanation
+
     def test_a_flatline_is_blind_a_quiet_source_is_not(self, ledger: Ledger, make_watch: Make) -> None:
         for number in range(180):
             at = NOW - timedelta(minutes=10 * (180 - number))
@@ -482,6 +492,18 @@ def test_a_limit_that_is_passed_again_and_again_is_not_over(posts: Posts, make_w
     limited = [Brand(id="yunqiao", name="云桥金融", limits=Limits(volume=9))]
     revisions = run(make_watch(brands=limited), hours=10, step=5)
     assert [each.change for each in revisions] == [Change.NEW]
+
+
+def test_a_clock_that_was_ahead_is_forgotten(posts: Posts, ledger: Ledger, make_watch: Make) -> None:
+    posts.put(scene.background(NOW + timedelta(hours=2), days=14, per_hour=60, share=0.3))
+    watch = make_watch()
+    watch.tick(NOW)
+    usual = watch.band("yunqiao", "", NOW, NOW + timedelta(hours=1), 3600)
+    watch.tick(NOW + timedelta(days=60))
+    again = make_watch()
+    run(again, hours=1, start=NOW + timedelta(minutes=5), step=10)
+    after = again.band("yunqiao", "", NOW, NOW + timedelta(hours=1), 3600)
+    assert after[0][1:] == pytest.approx(usual[0][1:], rel=0.05)
 
 
 def test_a_topics_alert_speaks_of_its_topic_when_it_rises_and_when_it_ends(
