@@ -213,7 +213,7 @@ def _hours(view: AlertView) -> str:
 
 def _score(view: AlertView) -> str:
     level = view.alert.level
-    return f"为什么是{level.colour}色（{level.word}）：评分 {count(view.alert.score)} / 100"
+    return f"为什么是{level.colour}色（{level.word}）：评分 {count(int(view.alert.score))} / 100"
 
 
 def _reasons(view: AlertView) -> list[str]:

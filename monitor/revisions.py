@@ -112,14 +112,15 @@ def grown(alert: Alert, situation: Situation, *, at: datetime, new_high_hours: f
         change = Change.UPDATE
     else:
         return None
+    score, reasons = _why(alert, situation.judgement)
     return replace(
         alert,
         revision=alert.revision + 1,
         change=change,
         topics=_merged(alert, situation.topics),
         level=level,
-        score=situation.judgement.score,
-        reasons=situation.judgement.reasons,
+        score=score,
+        reasons=reasons,
         at=at,
         explanation=situation.explanation,
         signals=tuple(signal.id for signal in situation.signals) or alert.signals,
@@ -128,6 +129,17 @@ def grown(alert: Alert, situation: Situation, *, at: datetime, new_high_hours: f
         incomplete=situation.incomplete,
         numbers=numbers_of(situation.finding) | _mark(*max((highest, told_at), (negatives, at))),
     )
+
+
+def _why(alert: Alert, judgement: Judgement) -> tuple[float, tuple[Reason, ...]]:
+    """Score and reasons of a level that does not fall: what made it is said as long as it holds."""
+    if judgement.level >= alert.level:
+        return judgement.score, judgement.reasons
+    made = [reason for reason in alert.reasons if reason.level >= alert.level]
+    if not made:
+        return alert.score, alert.reasons
+    earlier = (replace(reason, text=f"此前{reason.text.removeprefix('此前')}") for reason in made)
+    return judgement.score, (*earlier, *judgement.reasons)
 
 
 def recounted(alert: Alert, finding: Finding, *, at: datetime, new_high_hours: float) -> Alert | None:

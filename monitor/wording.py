@@ -57,7 +57,7 @@ def risen(finding: Finding, judgement: Judgement, *, topic: str) -> str:
     """What raised a level though no detector fires, and the last hour as it is now: the beginning of a sentence."""
     about = f"「{topic}」" if topic else ""
     triggers = [reason.text for reason in judgement.reasons if reason.level is judgement.level]
-    why = "、".join(triggers) or f"评分升到 {judgement.score:.0f}"
+    why = "、".join(triggers) or f"评分升到 {int(judgement.score)}"
     now = f"过去 1 小时{about}负面 {finding.negatives:.0f} 条，平时{usual_text(finding.usual)}"
     return f"升到{judgement.level.colour}色：{why}；{now}"
 
