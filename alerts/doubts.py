@@ -68,6 +68,8 @@ def _late(view: AlertView) -> list[str]:
     told = view.alert.numbers.get("negatives")
     if told is None or not view.series or not view.series.hours:
         return []
+    if view.alert.numbers.get("until", view.alert.at.timestamp()) < view.alert.at.timestamp():
+        return []  # the number is of an earlier hour than the chart's newest
     extra = view.series.hours[-1].negative - round(told)
     if extra == 0:
         return []

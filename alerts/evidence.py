@@ -83,12 +83,14 @@ class Evidence:
         )
 
     def _frame(self, alert: Alert, incident: Incident | None) -> AlertView:
+        counted = self._series_topic(alert)
         return AlertView(
             alert=alert,
             incident=incident,
             brand=self._brands.get(alert.brand, alert.brand),
             topic=self._topic_name(alert.lead_topic),
             topics=tuple(self._topic_name(topic) for topic in alert.topics),
+            counted=self._topic_name(counted) if counted != alert.lead_topic else "",
             source=self._sources.get(alert.source, alert.source),
             since=max(min(alert.onset, alert.at - timedelta(hours=1)), alert.at - timedelta(hours=HOURS)),
         )

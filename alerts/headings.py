@@ -76,7 +76,8 @@ def _rate(view: AlertView) -> str:
     numbers = view.alert.numbers
     if "negatives" not in numbers:
         return ""
-    rate = f"负面 {count(numbers['negatives'])} 条/时"
+    about = f"「{fit(short(view.counted), 20)}」" if view.counted else ""
+    rate = f"{about}负面 {count(numbers['negatives'])} 条/时"
     return f"{rate}（平时 {usual(numbers['per_hour_usual'])}）" if "per_hour_usual" in numbers else rate
 
 

@@ -93,7 +93,7 @@ class Writer:
     def _chart(self, view: AlertView) -> bytes:
         if view.series is None or not view.series.hours:
             return b""
-        about = " · ".join(part for part in (plain(view.brand), short(view.topic)) if part)
+        about = " · ".join(part for part in (plain(view.brand), short(view.counted or view.topic)) if part)
         return self._draw(view.series, title=f"{fit(about, 24)}：每小时负面帖")
 
 

@@ -170,6 +170,8 @@ class AlertView:
     topic: str
     """Shown name of the lead topic; empty when none."""
     topics: tuple[str, ...]
+    counted: str = ""
+    """Shown name of the topic that numbers and chart count, where it is another than the lead topic."""
     source: str = ""
     """Shown name of the blind source, for an operator alert."""
     since: datetime

@@ -117,7 +117,8 @@ class Alert:
     """Source id, for an operator alert."""
     numbers: dict[str, float] = field(default_factory=dict)
     """The lead signal's series in numbers, at ``at``: observed, expected, window_min, tail, share, usual_share,
-    share_z, negatives (whole last hour), per_hour_usual. Once grown also highest (the most negatives of an hour
+    share_z, negatives (whole last hour), per_hour_usual, until (end of that hour, in seconds since the epoch: before
+    ``at`` where posts were crawled late). Once grown also highest (the most negatives of an hour
     told lately) and highest_at (when, in seconds since the epoch)."""
 
     @property

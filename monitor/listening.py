@@ -59,13 +59,15 @@ class Listener:
         """Brand index → what detectors say, strongest first, one finding a series and detector."""
         baseline, rules = self._keeper.baseline, self._rules
         end = seen.end
-        newest: dict[int, Finding] = {}
+        highest: dict[int, Finding] = {}
         for when in range(end - self._late, end + 1):
             there = seen if when == end else look(baseline, window, when)
             for each in negative_tail(there, baseline, rules):
-                # The newest window that fires speaks: its numbers are those of the last hour.
-                newest[each.series] = each
-        found = [*newest.values(), *slow_burn(seen, baseline, window, rules)]
+                # The rarest window speaks, the newest of equal ones: where a source is crawled once an hour, the
+                # newest that fires is but the tail of a burst.
+                if each.series not in highest or each.tail >= highest[each.series].tail:
+                    highest[each.series] = each
+        found = [*highest.values(), *slow_burn(seen, baseline, window, rules)]
         voices: dict[int, list[Voice]] = {}
         for each in sorted(found, key=lambda f: -f.tail):
             voices.setdefault(each.series // self._layout.width, []).append(self._voice(each, end))

@@ -12,6 +12,7 @@ from domain.signal import Signal
 from monitor.detectors import Finding
 from monitor.evidence import COMMON
 from monitor.levels import Judgement
+from monitor.series import STEP_S
 from monitor.wording import percent
 
 OPEN = (AlertState.FIRING, AlertState.ACKNOWLEDGED, AlertState.SILENCED)
@@ -205,6 +206,7 @@ def numbers_of(finding: Finding) -> dict[str, float]:
         "share_z": finding.share_z,
         "negatives": finding.negatives,
         "per_hour_usual": finding.usual,
+        "until": float(finding.end * STEP_S),
     }
     return {name: round(value, 4) for name, value in found.items()}
 

@@ -47,6 +47,14 @@ def test_posts_that_came_late_are_said(crisis_posts: Posts, ledger: Ledger) -> N
     assert any("又收到 3 条迟到的帖子" in line for line in view.unknowns)
 
 
+def test_a_number_of_an_earlier_hour_is_not_compared_with_the_newest(
+    crisis_posts: Posts, ledger: Ledger
+) -> None:
+    until = (AT - timedelta(minutes=40)).timestamp()
+    view = collect(crisis_posts, ledger, numbers={"negatives": 60, "per_hour_usual": 6, "until": until})
+    assert not any("图中最近一小时" in line for line in view.unknowns)
+
+
 def test_spread_counts_posts_stories_authors_and_platforms(crisis_posts: Posts, ledger: Ledger) -> None:
     spread = collect(crisis_posts, ledger).spread
     negative = [j for j in sample.crisis() if j.assessment.sentiment is Sentiment.NEGATIVE]

@@ -249,6 +249,13 @@ def test_subject_and_bar_use_the_same_words(
     assert text_of(message).startswith(f"{bar}　云桥金融 · 提现困难\n")
 
 
+def test_numbers_of_another_topic_than_the_lead_are_said_to_be_its(posts: Posts, ledger: Ledger) -> None:
+    other = replace(sample.signal(), id="signal-2", topic="customer_complaint")
+    ledger.signals.record([other])
+    view = looker(posts, ledger)(sample.alert(signals=("signal-2",)))
+    assert write(view)["Subject"].startswith("【橙色预警】云桥金融 · 提现困难 · 「客服投诉」负面 43 条/时")
+
+
 def test_a_recovery_asks_for_closing_and_shows_no_plan(look: Callable[..., AlertView]) -> None:
     text = text_of(
         write(look(sample.alert(level=Level.BLUE, change=Change.RECOVERED)), cause=Cause.RECOVERED)
@@ -281,7 +288,7 @@ def test_what_lowers_the_score_is_told_with_its_points(look: Callable[..., Alert
     alert = sample.alert(score=51.8)
     army = Reason(rule="suspected", points=-22.2, text="疑似水军占 60%，总分折减 30%")
     text = text_of(write(look(replace(alert, reasons=(*alert.reasons, army)))))
-    assert "评分 52 / 100" in text
+    assert "评分 51 / 100" in text
     assert "来源 +9：1 家认证财经媒体参与；疑似水军 -22：疑似水军占 60%，总分折减 30%" in text
 
 

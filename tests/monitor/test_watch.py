@@ -189,6 +189,16 @@ class TestLate:
         posts.put(scene.crisis(NOW - timedelta(minutes=10), minutes=30, count=20))
         assert [each.change for each in watch.tick(NOW + timedelta(minutes=45)).alerts] == [Change.NEW]
 
+    def test_of_a_burst_that_was_crawled_late_the_whole_is_told(self, posts: Posts, make_watch: Make) -> None:
+        posts.put(scene.background(NOW))
+        watch = make_watch(sources=[source("s", every_min=60)])
+        watch.tick(NOW - timedelta(minutes=5))
+        burst = (NOW - timedelta(minutes=80) + timedelta(seconds=20 * n) for n in range(40))
+        posts.put([scene.judged(f"b{n}", at) for n, at in enumerate(burst)])
+        told = next(each for each in watch.tick(NOW).alerts if each.brand)
+        assert told.numbers["negatives"] >= 40
+        assert told.numbers["until"] < told.at.timestamp()
+
     def test_what_arrives_hours_late_corrects_history_and_never_alerts(
         self, posts: Posts, make_watch: Make
     ) -> None:
