@@ -88,7 +88,8 @@ class Listener:
             posts = self._top(self._brands[index].id, since - PER_HOUR, window.end)
             if verified_red(posts, self._red) is not None:
                 return True
-        for when in range(window.end, since - 1, -1):  # what fired lately is found at once
+        # Every quarter of an hour: tails last longer. A limit may be passed for five minutes only.
+        for when in range(since, window.end + 1, 3 if limits is None else 1):
             seen = look(baseline, window, when)
             found = [*negative_tail(seen, baseline, rules), *slow_burn(seen, baseline, window, rules)]
             if limits is not None:

@@ -488,7 +488,7 @@ def test_what_burns_on_is_not_over(posts: Posts, make_watch: Make) -> None:
         return found
 
     watch._listener.voices = heard  # type: ignore[method-assign]
-    revisions = run(watch, hours=24, step=20)
+    revisions = run(watch, hours=24, step=15)
     assert spoken
     for over in (each for each in revisions if each.change is Change.RECOVERED):
         quiet = bucket_of(over.at) - 6 * 12
