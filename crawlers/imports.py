@@ -189,12 +189,15 @@ class _File:
             if mark is None:
                 put.append(post)
             elif mark.engagement != post.engagement or text not in ("", text_mark(post)):
-                put.append(replace(post, published_at=mark.first))
+                timed = mark.date_only and not post.date_only
+                put.append(post if timed else replace(post, published_at=mark.first))
         self._write_bad()
         if put:
             self._inbox.put(put, now=self._now)
             marks = {
-                p.id: f"{text_mark(p)} {Mark(first=p.published_at, engagement=p.engagement)}" for p in put
+                p.id: f"{text_mark(p)} "
+                f"{Mark(first=p.published_at, date_only=p.date_only, engagement=p.engagement)}"
+                for p in put
             }
             self._seen.mark(SOURCE, marks, at=self._now)
         self._posts = {}

@@ -139,7 +139,7 @@ class Finding:
     posts: float
     """All posts of the brand in the last hour."""
     stories: float
-    """Distinct stories among the negatives of the last hour."""
+    """Stories among the negatives of the last hour, each counted once in five minutes."""
 
 
 def finding(seen: Look, series: int, detector: str) -> Finding:
@@ -166,7 +166,7 @@ def finding(seen: Look, series: int, detector: str) -> Finding:
 
 SLOW_HOURS = 6
 THIN_STORIES, THIN_SHARE = 8, 1 / 3
-"""Distinct negative stories in an hour, and negative share, that a brand with little history needs."""
+"""Negative stories in an hour (each once in five minutes), and share, that a brand with little history needs."""
 
 
 def gate(seen: Look, rules: Detection) -> Flags:
@@ -179,7 +179,7 @@ def negative_tail(seen: Look, baseline: Baseline, rules: Detection) -> list[Find
 
     Fires at A ≥ ``rules.tail``; or at half of it when the share alone is as improbable (B ≥ ``rules.tail``),
     which tells a crisis from a busy day sooner. A topic needs log10(number of topics) more: there are so many
-    chances of error. With thin history eight distinct stories are needed.
+    chances of error. With thin history ``THIN_STORIES`` are needed.
     """
     layout = baseline.layout
     extra = np.full(layout.size, math.log10(max(1, layout.width - 1)))

@@ -38,8 +38,9 @@ def explain(
     elif finding.detector == "slow_burn":
         start = f"{about}负面连续多小时偏高，过去 1 小时 {finding.negatives:.0f} 条，平时{usual_text(finding.usual)}"
     else:
-        what, unit = ("有 {:.0f} 个不同说法", "个") if finding.measure == STORIES else (" {:.0f} 条", "条")
-        start = f"{past}{about}负面{what.format(finding.observed)}"
+        # Stories are told apart within five minutes only: a text that is pasted for an hour counts twelve times.
+        unit, how = ("次", "（5 分钟内的同一说法算一次）") if finding.measure == STORIES else ("条", "")
+        start = f"{past}{about}负面 {finding.observed:.0f} {unit}{how}"
         start += f"，这个时段平时{usual_text(finding.expected, unit)}"
         if rare:
             start += f"，这种高值{rare}"

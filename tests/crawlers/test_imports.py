@@ -201,6 +201,15 @@ def test_grown_counters_refresh_a_known_post(desk: Desk) -> None:
     )  # 3 minutes before the first import, not before the second
 
 
+def test_a_time_takes_the_place_of_a_day_that_was_imported_before(desk: Desk) -> None:
+    row = {"id": "1", "text": "一条", "published_at": "2026-03-09", "likes": 1}
+    desk.run(desk.file("a.jsonl", jsonl([row])))
+    assert [post.date_only for post in desk.posts()] == [True]
+    desk.run(desk.file("b.jsonl", jsonl([{**row, "likes": 9, "published_at": "2026-03-09 10:30"}])))
+    (post,) = desk.posts()
+    assert (post.published_at, post.date_only) == (datetime(2026, 3, 9, 2, 30, tzinfo=UTC), False)
+
+
 def test_files_that_number_their_rows_do_not_swallow_each_other(desk: Desk) -> None:
     def week(text: str, day: str) -> str:
         rows_ = [{"id": n, "text": f"{text}第{n}条", "published_at": f"{day} 10:0{n}"} for n in (1, 2)]

@@ -235,7 +235,9 @@ def test_an_undated_post_has_the_day_alone_and_a_first_date_stays() -> None:
     undated = post(stamp=None)
     assert undated.date_only
     earlier = NOW - timedelta(days=3)
-    again = to_post(draft(), platform="w", source="s", tier=Tier.USER, secret=b"k", now=NOW, first=earlier)
+    again = to_post(
+        draft(), platform="w", source="s", tier=Tier.USER, secret=b"k", now=NOW, first=Stamp(at=earlier)
+    )
     assert again.published_at == earlier
 
 

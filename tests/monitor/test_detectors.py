@@ -122,7 +122,7 @@ def test_stories_are_not_called_posts() -> None:
     found = negative_tail(look(baseline, seen, seen.end), baseline, RULES)[0]
     text = explain(found, topic="", history_hours=300, thin_below=72)
     assert (found.measure, found.observed, found.negatives) == (STORIES, 16, 32)
-    assert "负面有 16 个不同说法，这个时段平时" in text
+    assert "负面 16 次（5 分钟内的同一说法算一次），这个时段平时" in text
     assert "16 条" not in text
 
 
