@@ -36,7 +36,7 @@ class Bar:
 def subject_of(view: AlertView, envelope: Envelope) -> str:
     """``【橙色预警】云桥金融 · 提现困难 · 负面 37 条/时（平时 6）`` and its siblings; one line."""
     if envelope.operator:
-        ended = "已停用，不再监测" if _retired(view) else "已恢复采集"
+        ended = "已停用，不再监测" if is_retired(view) else "已恢复采集"
         state = ended if envelope.cause is Cause.RECOVERED else "看不到新内容，数据不全"
         return f"{_tag(view, envelope)}{fit(plain(view.source), 30)} · {state}"
     parts = [fit(plain(view.brand), 30), fit(short(view.topic), 20), _rate(view)]
@@ -56,7 +56,7 @@ def short(topic: str) -> str:
 def _tag(view: AlertView, envelope: Envelope) -> str:
     level, was = view.alert.level, envelope.was
     if envelope.operator and envelope.cause is Cause.RECOVERED:
-        return "【运维通知】" if _retired(view) else "【运维恢复】"
+        return "【运维通知】" if is_retired(view) else "【运维恢复】"
     if envelope.operator:
         return "【运维预警】"
     return {
@@ -64,11 +64,12 @@ def _tag(view: AlertView, envelope: Envelope) -> str:
         Cause.UPDATE: f"【{level.colour}色预警·更新】",
         Cause.ESCALATED: f"【升级 {was.colour}→{level.colour}】",
         Cause.LOWERED: f"【降级 {was.colour}→{level.colour}】",
-        Cause.RECOVERED: "【恢复】",
+        Cause.RECOVERED: "【停止预警】" if is_retired(view) else "【恢复】",
     }[envelope.cause]
 
 
-def _retired(view: AlertView) -> bool:
+def is_retired(view: AlertView) -> bool:
+    """It ended because nobody watches any more, not because it is over."""
     return any(reason.rule == RETIRED for reason in view.alert.reasons)
 
 
@@ -86,7 +87,7 @@ def bar_of(view: AlertView, envelope: Envelope) -> Bar:
     ground, ink = GROUNDS[view.alert.level]
     if envelope.operator:
         ground, ink = OPERATOR
-    if envelope.cause is Cause.RECOVERED and not _retired(view):
+    if envelope.cause is Cause.RECOVERED and not is_retired(view):
         ground, ink = RECOVERED
     about = plain(view.source) if envelope.operator else _about(view)
     return Bar(words=_words(view, envelope), about=about, line=_line(view), ground=ground, ink=ink)
@@ -95,12 +96,13 @@ def bar_of(view: AlertView, envelope: Envelope) -> Bar:
 def _words(view: AlertView, envelope: Envelope) -> str:
     level, was = view.alert.level, envelope.was
     if envelope.operator and envelope.cause is Cause.RECOVERED:
-        return "运维通知 · 数据源停用" if _retired(view) else "运维恢复 · 数据源"
+        return "运维通知 · 数据源停用" if is_retired(view) else "运维恢复 · 数据源"
     if envelope.operator:
         return "运维预警 · 数据源失明"
     if envelope.cause is Cause.RECOVERED:
         peak = max(view.alert.peak, level, was)
-        return f"恢复 · 最高到过{peak.colour}色（{peak.word}）"
+        ended = "停止预警" if is_retired(view) else "恢复"
+        return f"{ended} · 最高到过{peak.colour}色（{peak.word}）"
     if envelope.cause is Cause.ESCALATED:
         return f"升级 {was.colour}→{level.colour} · {level.word}"
     if envelope.cause is Cause.LOWERED:

@@ -20,7 +20,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 
 from alerts.charts import draw, summary
 from alerts.envelope import Cause, Envelope, message_id
-from alerts.headings import Bar, bar_of, short, subject_of
+from alerts.headings import Bar, bar_of, is_retired, short, subject_of
 from alerts.view import AlertView, Claim, NextStep, Spread
 from alerts.words import clock, count, fit, local, moment, percent, plain, span, when
 from domain.alert import Level
@@ -276,7 +276,8 @@ def _footer(view: AlertView, envelope: Envelope) -> list[str]:
     scope = "数据源失明时通知" if route.operator else f"{Level.of(route.level).colour}色及以上"
     lines = [f"你收到这封邮件，是因为你在通知路由「{plain(route.name)}」里（{scope}）。"]
     if envelope.cause is Cause.RECOVERED:
-        lines.append("预警已结束；再次升高会另发一封新的预警。")
+        more = "" if is_retired(view) else "；再次升高会另发一封新的预警"
+        lines.append(f"预警已结束{more}。")
     else:
         again = envelope.not_before + timedelta(minutes=route.cooldown_min)
         lines.append(

@@ -56,8 +56,8 @@ class Change(StrEnum):
     RECOVERED = "recovered"
 
 
-RETIRED = "retired_source"
-"""Rule of the reason for which an operator alert ends whose source is not watched any more."""
+RETIRED = "retired"
+"""Rule of the reason for which an alert ends whose source or brand is not watched any more."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
-from domain.alert import Alert, AlertState, Change, Level, Reason
+from domain.alert import RETIRED, Alert, AlertState, Change, Level, Reason
 from domain.signal import Signal
 from monitor.detectors import Finding
 from monitor.evidence import COMMON
@@ -166,22 +166,16 @@ def recovered(alert: Alert, finding: Finding, *, topic: str, at: datetime, hours
         f"已连续 {hours:.0f} 小时没有异常：过去 1 小时{about}负面 {finding.negatives:.0f} 条，"
         f"负面占比 {percent(finding.share)}（平时 {percent(finding.usual_share)}）。"
     )
-    return replace(
-        alert,
-        revision=alert.revision + 1,
-        change=Change.RECOVERED,
-        state=AlertState.RESOLVED,
-        at=at,
-        explanation=text,
-        reasons=(Reason(rule="recovered", points=0.0, text=text),),
-        incomplete=(),
-        numbers=numbers_of(finding),
-    )
+    return replace(_ended(alert, "recovered", text, at=at), numbers=numbers_of(finding))
 
 
 def stopped(alert: Alert, *, at: datetime) -> Alert:
     """The last revision of an alert whose brand is not alerted any more: nobody looks any more, it is not over."""
     text = "这个品牌已停止预警；这不表示已经恢复。"
+    return _ended(alert, RETIRED, text, at=at)
+
+
+def _ended(alert: Alert, rule: str, text: str, *, at: datetime) -> Alert:
     return replace(
         alert,
         revision=alert.revision + 1,
@@ -189,7 +183,7 @@ def stopped(alert: Alert, *, at: datetime) -> Alert:
         state=AlertState.RESOLVED,
         at=at,
         explanation=text,
-        reasons=(Reason(rule="stopped", points=0.0, text=text),),
+        reasons=(Reason(rule=rule, points=0.0, text=text),),
         incomplete=(),
     )
 

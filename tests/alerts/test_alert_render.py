@@ -18,7 +18,7 @@ from alerts.envelope import Cause, Envelope
 from alerts.headings import GROUNDS, OPERATOR, RECOVERED
 from alerts.render import Writer
 from alerts.view import AlertView
-from domain.alert import Alert, AlertState, Change, Level, Reason
+from domain.alert import RETIRED, Alert, AlertState, Change, Level, Reason
 from domain.errors import DeliveryError
 from domain.incident import Incident, IncidentStatus
 from domain.post import Author
@@ -247,6 +247,17 @@ def test_subject_and_bar_use_the_same_words(
     message = write(look(sample.alert(level=level, **over)), cause=cause, was=was)
     assert message["Subject"].startswith(f"{subject}云桥金融 · 提现困难 · 负面 43 条/时（平时 6）")
     assert text_of(message).startswith(f"{bar}　云桥金融 · 提现困难\n")
+
+
+def test_the_end_of_a_brand_that_nobody_watches_any_more_is_no_recovery(
+    look: Callable[..., AlertView],
+) -> None:
+    retired = (Reason(rule=RETIRED, points=0.0, text="这个品牌已停止预警；这不表示已经恢复。"),)
+    over = sample.alert(change=Change.RECOVERED, state=AlertState.RESOLVED, reasons=retired)
+    message = write(look(over), cause=Cause.RECOVERED, was=Level.ORANGE)
+    assert message["Subject"].startswith("【停止预警】云桥金融")
+    assert text_of(message).startswith("停止预警 · 最高到过橙色（重大）　云桥金融")
+    assert "预警已结束。" in text_of(message) and "再次升高" not in text_of(message)
 
 
 def test_numbers_of_another_topic_than_the_lead_are_said_to_be_its(posts: Posts, ledger: Ledger) -> None:
