@@ -30,11 +30,6 @@ class Pick:
     why: tuple[str, ...]
 
 
-def story_of(judged: Judged) -> str:
-    """Id of the near-duplicate cluster; a post of no cluster is its own."""
-    return judged.assessment.story or judged.post.id
-
-
 def choose(found: Sequence[Judged], claims: Sequence[Claim]) -> list[Pick]:
     """At most five posts of ``found`` (most influential first).
 
@@ -53,9 +48,9 @@ def choose(found: Sequence[Judged], claims: Sequence[Claim]) -> list[Pick]:
         if old is not None and why != "影响力":
             why_all = tuple(dict.fromkeys((*old.why, why)))
             picks[judged.post.id] = Pick(judged=judged, why=why_all)
-        elif old is None and len(picks) < MOST and (known or story_of(judged) not in shown):
+        elif old is None and len(picks) < MOST and (known or judged.story not in shown):
             picks[judged.post.id] = Pick(judged=judged, why=(why,))
-            shown.add(story_of(judged))
+            shown.add(judged.story)
 
     by_id = {judged.post.id: judged for judged in found}
     media = [judged for judged in found if _official(judged.post.author)]
@@ -102,7 +97,7 @@ def post_line(
         pieces=pieces(post.whole, pick.judged.assessment.decisive),
         url=url,
         host=host_of(url) if url else "",
-        copies=sum(story_of(judged) == story_of(pick.judged) for judged in found),
+        copies=sum(judged.story == pick.judged.story for judged in found),
     )
 
 
@@ -152,7 +147,7 @@ def spread_of(found: Sequence[Judged], platforms: Mapping[str, str], outlets: Ma
     first = min(found, key=lambda j: (j.post.published_at, j.post.id))
     return Spread(
         posts=len(found),
-        stories=len({story_of(judged) for judged in found}),
+        stories=len({judged.story for judged in found}),
         authors=len({key for key in authors if key}),
         anonymous=sum(not key for key in authors),
         platforms=tuple(sorted(where.items(), key=lambda item: (-item[1], item[0]))),
@@ -166,7 +161,7 @@ def _suspicion(found: Sequence[Judged]) -> Suspicion | None:
     stories: dict[str, list[Judged]] = defaultdict(list)
     for judged in found:
         if judged.assessment.coordination >= SUSPECT:
-            stories[story_of(judged)].append(judged)
+            stories[judged.story].append(judged)
     copies = max(stories.values(), key=len, default=[])
     accounts = {judged.post.author.key for judged in copies if judged.post.author.key}
     if len(copies) < FEWEST_COPIES or len(accounts) < FEWEST_COPIES:

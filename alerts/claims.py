@@ -112,7 +112,7 @@ def _vocabulary(pool: Sequence[Judged], names: Sequence[str]) -> list[str]:
         for raw in (*assessment.keywords, *assessment.decisive):
             word = _folded(raw)
             if 2 <= len(word) <= 8 and not word.isdigit() and not any(word in n or n in word for n in folded):
-                stories.setdefault(word, set()).add(assessment.story or judged.post.id)
+                stories.setdefault(word, set()).add(judged.story)
     shared = [word for word, where in stories.items() if len(where) >= 2]
     return sorted(shared, key=lambda word: (-len(stories[word]), word))[:VOCABULARY]
 
@@ -125,7 +125,7 @@ def _best(
     used: set[str],
 ) -> tuple[Claim, set[str]] | None:
     """The claim of the word pair that adds most stories, put in the clearest sentence holding both words."""
-    story = {judged.post.id: judged.assessment.story or judged.post.id for judged in pool}
+    story = {judged.post.id: judged.story for judged in pool}
     ranked = []
     for first, second in combinations(holders, 2):
         if first in second or second in first or {first, second} <= used:
@@ -148,9 +148,9 @@ def _largest_story(
 ) -> tuple[Claim, set[str]] | None:
     """Where no words are shared: the story with most posts not told yet, in its clearest sentence."""
     left = [judged for judged in pool if judged.post.id not in covered]
-    sizes = Counter(judged.assessment.story or judged.post.id for judged in left)
+    sizes = Counter(judged.story for judged in left)
     for name, _ in sorted(sizes.items(), key=lambda item: (-item[1], item[0])):
-        reached = {j.post.id for j in left if (j.assessment.story or j.post.id) == name}
+        reached = {judged.post.id for judged in left if judged.story == name}
         sentence = _clearest(reached, quotes, ())
         if sentence:
             return _claim(pool, reached, (), sentence), reached

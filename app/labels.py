@@ -48,7 +48,7 @@ def worth_reading(app: App, *, brand: str, most: int, past: timedelta, progress:
             candidates.append(
                 Candidate(
                     id=judged.post.id,
-                    story=_story(judged),
+                    story=judged.story,
                     judgement=judgement,
                     grams=row.tolist(),
                     words=words.of(judgement.read, [name for name, _ in named]),
@@ -68,22 +68,18 @@ def worth_reading(app: App, *, brand: str, most: int, past: timedelta, progress:
 
 def _pool(app: App, *, brand: str, since: datetime, labelled: Mapping[str, Judged]) -> list[Judged]:
     """The newest post of each story of which nobody labelled one, newest first."""
-    told = {_story(judged) for judged in labelled.values()}
+    told = {judged.story for judged in labelled.values()}
     found: dict[str, Judged] = {}
     after = ""
     while len(found) < POOL:
         page = app.posts.search(Query(brand=brand, since=since, limit=1_000, after=after))
         for judged in page.found:
-            if judged.post.id not in labelled and (story := _story(judged)) not in told:
+            if judged.post.id not in labelled and (story := judged.story) not in told:
                 found.setdefault(story, judged)
         after = page.next
         if not after:
             break
     return list(found.values())[:POOL]
-
-
-def _story(judged: Judged) -> str:
-    return judged.assessment.story or judged.post.id
 
 
 def _names(app: App) -> set[str]:

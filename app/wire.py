@@ -197,6 +197,11 @@ class App:
         url = given.ledger_url if shared else f"sqlite:///{self.home}/stories.sqlite3"
         return self._open(Stories(open_stories(url, given.ledger_access)))
 
+    @cached_property
+    def owned(self) -> Mapping[str, str]:
+        """Id of each source that belongs to one brand → that brand."""
+        return {source.id: source.brand for source in self.settings.sources if source.brand}
+
     def _analyzer(self, runtime: Runtime) -> Analyzer:
         from nlp.analyzer import Analyzer
 
@@ -206,7 +211,7 @@ class App:
             segmenter=self.segmenter,
             brands=settings.brands,
             stories=self._stories,
-            about={source.id: source.brand for source in settings.sources if source.brand},
+            about=self.owned,
             risk_words={word for topic in settings.topics for word in topic.words},
         )
 
@@ -261,7 +266,7 @@ class App:
             influence=influence,
             corrected=self.corrector.over,
             erased=self.erased,
-            own={source.id for source in self.settings.sources if source.brand},
+            own=self.owned.keys(),
             settled=self.switch.settled,
         )
 

@@ -194,11 +194,7 @@ class _File:
         self._write_bad()
         if put:
             self._inbox.put(put, now=self._now)
-            marks = {
-                p.id: f"{text_mark(p)} "
-                f"{Mark(first=p.published_at, date_only=p.date_only, engagement=p.engagement)}"
-                for p in put
-            }
+            marks = {post.id: f"{text_mark(post)} {Mark.of(post)}" for post in put}
             self._seen.mark(SOURCE, marks, at=self._now)
         self._posts = {}
 

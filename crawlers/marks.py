@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from crawlers.dates import Stamp, day
-from domain.post import Engagement
+from domain.post import Engagement, Post
 
 MAX_TRIES = 3
 """Crawls that try to get the whole text of a post before its summary is taken for all there is."""
@@ -23,6 +23,11 @@ class Mark:
     engagement: Engagement
     short: int = 0
     """How often only part of its text could be had; 0: it is whole."""
+
+    @classmethod
+    def of(cls, post: Post, *, short: int = 0) -> Mark:
+        """The mark of a post that was put."""
+        return cls(first=post.published_at, date_only=post.date_only, engagement=post.engagement, short=short)
 
     @property
     def settled(self) -> bool:

@@ -115,9 +115,7 @@ class Intake:
             self._marks[draft.native_id] = str(replace(mark, short=tries))
             return
         self._posts.append(post)
-        self._marks[draft.native_id] = str(
-            Mark(first=post.published_at, date_only=post.date_only, engagement=post.engagement, short=tries)
-        )
+        self._marks[draft.native_id] = str(Mark.of(post, short=tries))
         self.counts.refreshed += mark is not None
         self.counts.new += mark is None
 

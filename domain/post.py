@@ -105,6 +105,13 @@ def post_id(platform: str, native_id: str) -> str:
     return hashlib.sha256(f"{platform}\0{native_id}".encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
+def under_first_date(post: Post, *, at: datetime, date_only: bool) -> Post:
+    """The post under the date it had first (``at``), unless that was a day and it has a time now."""
+    if date_only and not post.date_only:
+        return post
+    return replace(post, published_at=at, date_only=date_only)
+
+
 def joined(old: Post, new: Post, *, own: Collection[str] = ()) -> Post:
     """One post of two accounts of it, ``new`` having come later: nothing is replaced by something poorer.
 

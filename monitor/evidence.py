@@ -24,7 +24,7 @@ _SUSPECT = 0.5
 
 def author_of(judged: Judged) -> str:
     """Whom a post counts for: its author, else its story (copies of one text are one voice)."""
-    return judged.post.author.key or f"story:{judged.assessment.story or judged.post.id}"
+    return judged.post.author.key or f"story:{judged.story}"
 
 
 def official(post: Post) -> bool:

@@ -227,9 +227,8 @@ class ReplayPosts:
         stories: dict[str, int] = {}
         kept = []
         for judged in found:
-            story = judged.assessment.story or judged.post.id
-            stories[story] = stories.get(story, 0) + 1
-            if stories[story] <= per_story:
+            stories[judged.story] = stories.get(judged.story, 0) + 1
+            if stories[judged.story] <= per_story:
                 kept.append(judged)
         return kept[:limit]
 
@@ -253,7 +252,7 @@ class ReplayPosts:
                     counts[POSTS, index, at] += 1
                     if sentiment is Sentiment.NEGATIVE:
                         counts[NEGATIVE, index, at] += 1
-                        story = (index, at, judged.assessment.story or judged.post.id)
+                        story = (index, at, judged.story)
                         if story not in stories:
                             stories.add(story)
                             counts[STORIES, index, at] += 1

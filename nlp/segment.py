@@ -65,6 +65,12 @@ def _initialise(tokenizer: Any, cache: Path) -> None:
             tokenizer.initialize()
 
 
+def _teach(tokenizer: Any, words: Iterable[str]) -> None:
+    for word in words:
+        if len(word) > 1 and not any(c.isspace() for c in word):
+            tokenizer.add_word(word, max(COMMON, tokenizer.suggest_freq(word)))
+
+
 class Segmenter:
     """Cuts text into words; the same words for indexing and for asking.
 
@@ -86,12 +92,9 @@ class Segmenter:
         tokenizer.tmp_dir = str(folder)
         tokenizer.cache_file = "yujing-jieba.cache"
         _initialise(tokenizer, folder / tokenizer.cache_file)
-        for word in listed("finance"):
-            tokenizer.add_word(word, max(COMMON, tokenizer.suggest_freq(word)))
+        _teach(tokenizer, listed("finance"))
         self._told = frozenset(word for word in self._words if not tokenizer.FREQ.get(word))
-        for word in self._words:
-            if len(word) > 1 and not any(c.isspace() for c in word):
-                tokenizer.add_word(word, max(COMMON, tokenizer.suggest_freq(word)))
+        _teach(tokenizer, self._words)
         return tokenizer
 
     def tokens(self, text: str) -> list[str]:

@@ -16,6 +16,7 @@ from store.ledger.tables import alert_revisions, outbox
 
 FIELDS = tuple(field.name for field in dataclasses.fields(Notification))
 """Columns of a notification."""
+_COLUMNS = tuple(outbox.c[name] for name in FIELDS)
 
 
 class SqlOutbox:
@@ -43,7 +44,7 @@ class SqlOutbox:
                 update(outbox)
                 .where(outbox.c.id.in_(list(ids)), free)
                 .values(leased_until=now + lease, tries=outbox.c.tries + 1)
-                .returning(*(outbox.c[name] for name in FIELDS))
+                .returning(*_COLUMNS)
             ).mappings()
             found = [notification(row) for row in taken]
         return sorted(found, key=lambda each: (each.not_before, each.created_at, each.id))
@@ -112,7 +113,7 @@ class SqlOutbox:
             "route": route,
             "state": state,
         }
-        statement = select(*(outbox.c[name] for name in FIELDS)).where(
+        statement = select(*_COLUMNS).where(
             *(outbox.c[name] == value for name, value in wanted.items() if value)
         )
         with self._handle.read() as connection:
@@ -128,9 +129,7 @@ class SqlOutbox:
         with self._handle.read() as connection:
             while taken:
                 ends = [f"{end}{each}" for each in taken for end in (GROUPED, REPLACED)]
-                statement = select(*(outbox.c[name] for name in FIELDS)).where(
-                    outbox.c.state == "dropped", outbox.c.error.in_(ends)
-                )
+                statement = select(*_COLUMNS).where(outbox.c.state == "dropped", outbox.c.error.in_(ends))
                 rows = connection.execute(statement.order_by(outbox.c.id)).mappings()
                 found = [each for each in map(notification, rows) if each.id not in known]
                 grouped += [each for each in found if each.error.startswith(GROUPED)]

@@ -22,6 +22,11 @@ class Judged:
     post: Post
     assessment: Assessment
 
+    @property
+    def story(self) -> str:
+        """Its story; its own id when it has none."""
+        return self.assessment.story or self.post.id
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Record:

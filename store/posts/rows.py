@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from domain.assessment import Assessment, EntityJudgement, Sentiment
 from domain.post import Engagement, Post
 from store.codec import clean, dumps
-from store.embedded import from_micros, micros
+from store.embedded import micros
 from store.posts import Judged
 
 POLARITY = {Sentiment.NEGATIVE: -1, Sentiment.NEUTRAL: 0, Sentiment.POSITIVE: 1}
@@ -33,13 +33,6 @@ class Stored:
 def digest(post: Post) -> bytes:
     """Changes when the words of a post change."""
     return hashlib.blake2b(post.whole.encode("utf-8", "surrogatepass"), digest_size=16).digest()
-
-
-def dated(post: Post, stored: Stored | None) -> Post:
-    """The post under the date that was stored first, unless that was a day and it has a time."""
-    if stored is None or (stored.date_only and not post.date_only):
-        return post
-    return replace(post, published_at=from_micros(stored.published), date_only=bool(stored.date_only))
 
 
 def post_row(n: int, judged: Judged) -> PostRow:
@@ -117,8 +110,8 @@ def brands(assessment: Assessment) -> dict[str, EntityJudgement]:
 
 
 def story(judged: Judged) -> str:
-    """The post's story; its own id when it has none."""
-    return clean(judged.assessment.story or judged.post.id)
+    """The post's story as it is stored."""
+    return clean(judged.story)
 
 
 def _story_key(judged: Judged) -> int:

@@ -8,14 +8,13 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TypeVar
 
-from domain.post import Engagement, Post
+from domain.post import Engagement, Post, under_first_date
 from store.codec import clean
-from store.embedded import micros
+from store.embedded import from_micros, micros
 from store.posts import Judged
 from store.posts.rows import (
     Stored,
     counters,
-    dated,
     digest,
     document_row,
     engagement_row,
@@ -38,7 +37,9 @@ def write(connection: sqlite3.Connection, batch: Sequence[Judged], tokens_of: _T
         for judged in unique:
             old = known.get(clean(judged.post.id))
             if old is not None and micros(judged.post.fetched_at) >= old.fetched:
-                _renew(connection, replace(judged, post=dated(judged.post, old)), old, tokens_of)
+                at, date_only = from_micros(old.published), bool(old.date_only)
+                post = under_first_date(judged.post, at=at, date_only=date_only)
+                _renew(connection, replace(judged, post=post), old, tokens_of)
 
 
 def stored(connection: sqlite3.Connection, ids: Sequence[str]) -> dict[str, Stored]:

@@ -13,7 +13,7 @@ from typing import Any
 
 from domain.assessment import Assessment, Sentiment
 from domain.errors import StoreError
-from domain.post import COUNTERS, Engagement, Post
+from domain.post import COUNTERS, Engagement, Post, under_first_date
 from store import codec
 from store.codec import clean
 from store.embedded import from_micros, micros
@@ -46,20 +46,13 @@ def merged(old: Record | None, new: Judged) -> Record | None:
     held = old.judged.post
     if new.post.fetched_at < held.fetched_at:
         return None
-    post = dated(new.post, held)
+    post = under_first_date(new.post, at=held.published_at, date_only=held.date_only)
     versions = old.versions
     if not versions or versions[-1][1] != version[1]:
         others = (each for each in versions if each[0] != version[0])
         versions = tuple(sorted((*others, version), key=lambda each: each[0]))
     record = Record(judged=replace(new, post=post), versions=versions)
     return None if record == old else record
-
-
-def dated(post: Post, held: Post) -> Post:
-    """The post under the date that is held, unless that is a day and it has a time."""
-    if held.date_only and not post.date_only:
-        return post
-    return replace(post, published_at=held.published_at, date_only=held.date_only)
 
 
 def source(entry: Entry) -> str:

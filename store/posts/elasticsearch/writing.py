@@ -19,10 +19,11 @@ from typing import Any
 from elasticsearch import ApiError
 
 from domain.errors import RefusedError, StoreError
+from domain.post import under_first_date
 from store.codec import clean
 from store.posts import Judged, Record
 from store.posts.elasticsearch.connection import Cluster
-from store.posts.elasticsearch.documents import Entry, dated, entry, merged, month, source
+from store.posts.elasticsearch.documents import Entry, entry, merged, month, source
 from store.posts.elasticsearch.indices import Indices
 from store.posts.elasticsearch.problems import BUSY, blocked, busy, is_blocked, plain
 
@@ -271,7 +272,8 @@ def _place(hit: Mapping[str, Any]) -> Place:
 def _united(id_: str, places: Sequence[Place]) -> Iterator[Write]:
     first, *others = places
     newest = max(places, key=lambda place: place.entry.record.judged.post.fetched_at).entry
-    post = dated(newest.record.judged.post, first.entry.record.judged.post)
+    held = first.entry.record.judged.post
+    post = under_first_date(newest.record.judged.post, at=held.published_at, date_only=held.date_only)
     versions = {at: engagement for place in places for at, engagement in place.entry.record.versions}
     record = Record(judged=replace(newest.record.judged, post=post), versions=tuple(sorted(versions.items())))
     made = Entry(record, newest.tokens, first.entry.ingested)
