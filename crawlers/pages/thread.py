@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
+from collections.abc import Iterable
 from typing import Any
 
 from lxml.etree import _Element
 
 MIN_POSTS = 3
+LINK_SHARE = 0.8
 _ENGINES = re.compile(r"discuz|phpwind|phpbb|vbulletin|xenforo|nodebb|flarum|mybb|discourse", re.IGNORECASE)
 _ADDRESS = re.compile(
     r"//(?:[\w-]+\.)*(?:bbs|tieba|forum|club|guba)\.|/(?:thread|viewthread|forum|showthread|topic|bbs)[-./?_]|"
@@ -38,11 +40,17 @@ _BLANK = re.compile(r"\s+")
 
 def is_thread(tree: Any, url: str) -> bool:
     """Whether the replies are the content: by engine, declared type or address with posts to show for it,
-    or because at least three like blocks of replies outweigh the longest run of paragraphs outside of them."""
+    or because at least three like blocks of posts outweigh the longest prose outside of them.
+
+    Blocks that are called comments do not: comments are on something, however long they are. Nor do those that
+    only lead elsewhere, as the items of a list of topics.
+    """
     family = _family(tree)
     if len(family) >= 2 and (_declared(tree) or _ADDRESS.search(url)):
         return True
-    return len(family) >= MIN_POSTS and _length(family) > 1.5 * _longest_prose(tree, set(family))
+    if len(family) < MIN_POSTS or _is_beside(*next(iter(family.items()))):
+        return False
+    return _length(family) > 1.5 * _longest_prose(tree, family)
 
 
 def posts_of(tree: Any) -> list[str]:
@@ -53,12 +61,17 @@ def posts_of(tree: Any) -> list[str]:
 def _family(tree: Any) -> dict[_Element, str]:
     families: dict[tuple[str, str], dict[_Element, str]] = defaultdict(dict)
     for element in tree.iter("div", "li", "td", "article", "section", "p", "dd"):
-        name = f"{element.get('class') or ''} {element.get('id') or ''}".strip()
+        name = _name(element)
         if name and _POST.search(name) and not _NOT_POST.search(name):
             text = _text(element)
             if len(text) >= 8:
                 families[(element.tag, _DIGITS.sub("#", name))][element] = text
     return max((f for f in families.values() if len(f) >= 2), key=_length, default={})
+
+
+def _is_beside(block: _Element, text: str) -> bool:
+    links = sum(len(_text(link)) for link in block.iter("a"))
+    return "comment" in _name(block).lower() or links > LINK_SHARE * len(text)
 
 
 def _length(family: dict[_Element, str]) -> int:
@@ -73,7 +86,7 @@ def contents_of(tree: Any) -> list[str]:
     texts: list[str] = []
     taken: set[_Element] = set()
     for element in tree.iter("div", "td", "p", "article", "section", "span", "dd"):
-        name = f"{element.get('class') or ''} {element.get('id') or ''}".strip()
+        name = _name(element)
         if not name or not _CONTENT.search(name) or any(a in taken for a in element.iterancestors()):
             continue
         taken.add(element)
@@ -90,14 +103,23 @@ def _declared(tree: Any) -> bool:
     return bool(_TYPES.search(kinds))
 
 
-def _longest_prose(tree: Any, posts: set[_Element]) -> int:
-    """Characters of the paragraphs of the one parent that has the most of them, outside of ``posts``."""
+def _longest_prose(tree: Any, posts: Iterable[_Element]) -> int:
+    """Characters of the one element that has the most of them, outside of ``posts``: of its own, which breaks
+    may divide, and of its paragraphs."""
+    inside = {element for post in posts for element in post.iter()}
     prose: dict[_Element, int] = defaultdict(int)
-    for paragraph in tree.iter("p"):
-        parent = paragraph.getparent()
-        if parent is not None and posts.isdisjoint((paragraph, parent, *parent.iterancestors())):
-            prose[parent] += len(_text(paragraph))
+    for element in tree.iter("p", "div", "td", "article", "section"):
+        if element in inside:
+            continue
+        if element.tag == "p":
+            prose[element.getparent()] += len(_text(element))
+        else:
+            prose[element] += len(_BLANK.sub("", "".join(element.xpath("text()"))))
     return max(prose.values(), default=0)
+
+
+def _name(element: _Element) -> str:
+    return f"{element.get('class') or ''} {element.get('id') or ''}".strip()
 
 
 def _text(element: Any) -> str:
