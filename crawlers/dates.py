@@ -81,6 +81,11 @@ def day(year: int, month: int, number: int) -> Stamp:
     return Stamp(at=datetime(year, month, number, 12, tzinfo=SHANGHAI).astimezone(UTC), date_only=True)
 
 
+def same_day(one: Stamp, other: Stamp) -> bool:
+    """Whether two times are of one day in Asia/Shanghai."""
+    return one.at.astimezone(SHANGHAI).date() == other.at.astimezone(SHANGHAI).date()
+
+
 # --- Normal form -------------------------------------------------------------------------------------------
 
 _NUMERAL = {c: i for i, c in enumerate("零一二三四五六七八九")} | {"〇": 0, "○": 0, "两": 2, "廿": 20}
@@ -169,10 +174,13 @@ _FEW = re.compile(r"(?:几|数)(?P<unit>分钟|小时|天)前")
 _YEARLESS = re.compile(
     rf"(?<![\d.])(?<!\d[-/])(?P<m>\d{{1,2}})\s*(?:月|[-/](?=\d))\s*(?P<d>\d{{1,2}})(?![\d.])\s*[日号]?(?!\s*[-/]\s*\d){_WITH_TIME}"
 )
+_WEEKDAYS = "一二三四五六日"
+_WEEKDAY = re.compile(rf"(?<![上个])(?:周|星期|礼拜)(?P<weekday>[{_WEEKDAYS}天])\s*,?\s*{_CLOCK}")
 _CLOCK_ONLY = re.compile(rf"(?<![\d:]){_CLOCK}")
 
 _A_DAY = re.compile(
-    rf"\d\s*[-/.]\s*\d|(?<!\d)(?:19|20)\d\d(?!\d)|\b(?:{'|'.join(_MONTHS)})[a-z]*\b|\b(?:mon|tues|wednes|thurs|fri|satur|sun)day\b",
+    rf"\d\s*[-/.]\s*\d|(?<!\d)(?:19|20)\d\d(?!\d)|\b(?:{'|'.join(_MONTHS)})[a-z]*\b|\b(?:mon|tues|wednes|thurs|fri|satur|sun)day\b|"
+    rf"(?:周|星期|礼拜)[{_WEEKDAYS}天]",
     re.IGNORECASE,
 )
 
@@ -272,6 +280,13 @@ def _day_word(match: re.Match[str], local: datetime) -> Stamp:
     return _stamp(local.date() - timedelta(days=_DAYS_BACK[match["word"][0]]), match)
 
 
+def _weekday(match: re.Match[str], local: datetime) -> Stamp:
+    """The newest such day that is not in the future."""
+    number = _WEEKDAYS.index(match["weekday"].replace("天", "日"))
+    found = _stamp(local.date() - timedelta(days=(local.weekday() - number) % 7), match)
+    return found if found.at <= local + SKEW else Stamp(at=found.at - timedelta(weeks=1))
+
+
 def _ago(match: re.Match[str], local: datetime) -> Stamp:
     count, unit = int(match["n"]), match["unit"].removeprefix("个")
     if unit[0] in "月年":
@@ -312,6 +327,7 @@ _FORMS: tuple[tuple[re.Pattern[str], Callable[[re.Match[str], datetime], Stamp |
     (_FEW, _few),
     (_DAY_WORD, _day_word),
     (_YEARLESS, _yearless),
+    (_WEEKDAY, _weekday),
     (_NOW, _now),
 )
 

@@ -13,6 +13,7 @@ from lxml.etree import LxmlError
 from crawlers.dates import Stamp, parse_date
 from crawlers.decode import decode
 from crawlers.pages.byline import author_of, published, title_of
+from crawlers.pages.shown import shown
 from crawlers.pages.thread import contents_of, is_thread, posts_of
 from crawlers.urls import canonical
 
@@ -59,11 +60,12 @@ def parse(body: bytes, *, now: datetime, url: str = "", declared: str = "") -> A
     thread = is_thread(tree, url)
     found = _extract(text, url, thread)
     title = title_of(tree, _field(found, "title"))
+    page = shown(tree, title)
     return Article(
         url=canonical(url) or _own_address(tree),
         title=title,
-        author=author_of(tree, _field(found, "author")),
-        stamp=published(tree, now=now) or parse_date(_field(found, "date"), now=now),
+        author=author_of(tree, _field(found, "author"), page),
+        stamp=published(tree, page, now=now) or parse_date(_field(found, "date"), now=now),
         text=(_whole_thread(tree, found) if thread else _body_lines(_field(found, "text"), title))[:MAX_TEXT],
     )
 

@@ -6,9 +6,13 @@ import json
 import re
 from collections.abc import Iterator
 from datetime import datetime
+from itertools import takewhile
 from typing import Any
 
-from crawlers.dates import Stamp, parse_date
+from lxml import etree
+
+from crawlers.dates import Stamp, parse_date, same_day
+from crawlers.pages.shown import Shown, line
 
 _TIME_META = (
     "article:published_time", "og:published_time", "og:release_date", "publishdate", "pubdate", "publish-date",
@@ -25,17 +29,36 @@ _AUTHOR_META = (
     "mediaid",
     "weibo:article:author",
 )
+_MARKED = frozenset(("span", "div", "p", "em", "i", "font", "td", "li", "a"))
 _TIME_NAME = re.compile(
     r"(?:^|[-_\s])(?:pub|publish|post|article|art|news|info|source)?[-_]?(?:date|time|pubtime|ptime)(?:$|[-_\s])|"
     r"pubtime|publish|post_time|time-source|art_time|artInfo",
     re.IGNORECASE,
 )
+_DAY = r"\d{4}\s?[-/.年]\s?\d{1,2}\s?[-/.月]\s?\d{1,2}日?"
+_CLOCK = r"\d{1,2}:\d{2}(?::\d{2})?"
 _LABELLED = re.compile(
-    r"(?:发布(?:时间|日期|于)|发表(?:时间|于|日期)|时间|日期|更新(?:时间|于))\s*[:：]?\s*"
-    r"(\d{4}[-/.年]\d{1,2}[-/.月]\d{1,2}日?(?:\s*\d{1,2}:\d{2}(?::\d{2})?)?|"
-    r"\d{1,2}月\d{1,2}日(?:\s*\d{1,2}:\d{2})?|[^\s]{1,6}前)"
+    r"(?:发布(?:时间|日期|于)|发表(?:时间|于|日期)|(?<![\u4e00-\u9fff])(?:时间|日期)|更新(?:时间|于))\s*[:：]?\s*"
+    rf"({_DAY}(?:\s*{_CLOCK})?|\d{{1,2}}月\d{{1,2}}日(?:\s*{_CLOCK})?|\d{{1,3}} ?[^\s\d]{{1,3}}前|[^\s]{{1,6}}前)"
 )
-_PLAIN_TIME = re.compile(r"\d{4}[-/.年]\d{1,2}[-/.月]\d{1,2}日?\s*\d{1,2}:\d{2}(?::\d{2})?")
+_PLAIN_TIME = re.compile(rf"{_DAY}\s*{_CLOCK}")
+_IN_BYLINE = re.compile(
+    rf"(?<!\d)(?:{_DAY}|\d{{1,2}}月\d{{1,2}}日|\d{{1,2}}[-/]\d{{1,2}}\s+{_CLOCK}|(?:今天|昨天|前天|(?:周|星期)[一二三四五六日天])\s*{_CLOCK}|"
+    r"\d{1,3}\s?(?:秒钟?|分钟?|个?小时|天)前|刚[刚才](?=\s|$|发布|更新|发表))"
+)
+"""Where a time begins; what follows on its line belongs to it."""
+_OF_SOMETHING_ELSE = re.compile(
+    r"(?:(?<!发布)(?<!发表)(?<!发文)(?<!发稿)(?<!发帖)(?<!刊发)(?<!创建)(?<!提交)(?<!更新)(?<=[\u4e00-\u9fff])(?:时间|日期)|"
+    r"登[录陆]|(?:注册|成立)于?)\W*$"
+)
+"""What stands before a time that is not that of publication: 注册时间, 成立日期, 最后登录."""
+_SENTENCE = re.compile(r"[。！？；]")
+LINE = 120
+"""Characters; a longer line is text, though no sentence ends in it."""
+TIME = 40
+"""Characters that a time may have, with what stands between day and hour."""
+BYLINE = 400
+"""Characters below the title in which its byline is looked for."""
 _AUTHOR_TEXT = re.compile(
     r"(?:作\s*者|撰\s*文|文)\s*[:：/|]\s*(?P<author>[\u4e00-\u9fa5·]{2,8}|[A-Za-z][A-Za-z .]{1,29})"
     r"(?=[\s,，;；|/)）]|$|编辑|来源|责编)|"
@@ -46,69 +69,97 @@ _NOT_AUTHOR = re.compile(
     r"^(?:admin|administrator|佚名|未知|网络|本站|编辑|来源|发布|时间|https?:.*|.*\.com|)$", re.IGNORECASE
 )
 _TAIL = re.compile(r"\s*[-_|–—]\s*[^-_|–—]{1,30}$")
-HEAD_CHARS = 6000
-"""Characters of shown text in which a byline is looked for."""
 
 
 def title_of(tree: Any, extracted: str) -> str:
     """The declared title, the only heading of first rank, the extractor's, or the window's without the site's name."""
     for value in _meta(tree, ("og:title", "twitter:title")):
         return _without_site(value, tree)
-    headings = [_line(h.text_content()) for h in tree.iter("h1")]
+    headings = [line(h.text_content()) for h in tree.iter("h1")]
     headings = [h for h in headings if 4 <= len(h) <= 200]
     if len(headings) == 1:
         return headings[0]
-    window = _line("".join(tree.xpath("string(//title)")))
+    window = line("".join(tree.xpath("string(//title)")))
     return extracted.strip() or _TAIL.sub("", window) or window
 
 
-def author_of(tree: Any, extracted: str) -> str:
+def author_of(tree: Any, extracted: str, page: Shown) -> str:
     """The declared author, the one in the byline, or the extractor's; empty when none is named."""
     for value in (*_meta(tree, _AUTHOR_META), *_linked_authors(tree)):
         if not _NOT_AUTHOR.match(value) and len(value) <= 40:
             return value
-    match = _AUTHOR_TEXT.search(_shown(tree))
+    match = _AUTHOR_TEXT.search(" ".join((*page.after, *page.before)))
     if match:
         return (match["author"] or match["reporter"] or match["signed"]).strip()
     return extracted if extracted and not _NOT_AUTHOR.match(extracted) else ""
 
 
-def published(tree: Any, *, now: datetime) -> Stamp | None:
-    """The time of publication: the first readable of what is declared, marked, labelled, shown; with a time of
-    day if any of them has one for the same day."""
-    day: Stamp | None = None
-    for text in _times(tree):
+def published(tree: Any, page: Shown, *, now: datetime) -> Stamp | None:
+    """The time of publication: the first readable of what is declared, stands below the title, is marked, labelled,
+    shown; with a time of day if any of them has one for the same day."""
+    first: Stamp | None = None
+    for text in (*_declared(tree), *_told(tree, page)):
         found = parse_date(text, now=now)
-        if found is None:
+        if found is None or (first and (found.date_only or not same_day(found, first))):
             continue
         if not found.date_only:
-            return found if day is None or abs((found.at - day.at).total_seconds()) <= 86_400 else day
-        day = day or found
-    return day
+            return found
+        first = found
+    return first
 
 
-def _times(tree: Any) -> Iterator[str]:
+def _declared(tree: Any) -> Iterator[str]:
     yield from _meta(tree, _TIME_META)
     for thing in _linked(tree):
         if isinstance(thing.get("datePublished"), str):
             yield thing["datePublished"]
     yield from (str(v) for v in tree.xpath('//*[@itemprop="datePublished"]/@content'))
     yield from (str(v) for v in tree.xpath('//*[@itemprop="datePublished"]/@datetime'))
-    yield from (str(v) for v in tree.xpath("//time/@datetime"))
-    yield from (_line(t.text_content()) for t in tree.iter("time"))
-    yield from _marked(tree)
-    shown = _shown(tree)
-    yield from (match[1] for match in _LABELLED.finditer(shown))
-    yield from (match[0] for match in _PLAIN_TIME.finditer(shown))
 
 
-def _marked(tree: Any) -> Iterator[str]:
-    """Short texts of elements that are named after a date, and hold digits."""
-    for element in tree.iter("span", "div", "p", "em", "i", "font", "td", "li", "a"):
+def _told(tree: Any, page: Shown) -> Iterator[str]:
+    elements = list(tree.iter(etree.Element))
+    if page.head is not None:  # what stands before the title is another article's
+        start = elements.index(page.head)
+        elements = elements[start:] + elements[:start]
+    times = [element for element in elements if element.tag == "time"]
+    yield from (element.get("datetime") or "" for element in times)
+    yield from _byline(page)
+    yield from (line(element.text_content()) for element in times)
+    yield from _marked(elements)
+    shown = [text for text in (*page.after, *page.before) if not _is_prose(text)]
+    yield from (match[1] for text in shown for match in _LABELLED.finditer(text))
+    for text in shown:
+        times_shown = _PLAIN_TIME.finditer(text)
+        yield from (m[0] for m in times_shown if not _OF_SOMETHING_ELSE.search(text[: m.start()]))
+
+
+def _byline(page: Shown) -> Iterator[str]:
+    """Times between the title and the first sentence."""
+    if page.head is None:
+        return
+    before = ""
+    for text in takewhile(lambda text: not _is_prose(text), page.after):
+        for match in _IN_BYLINE.finditer(text):
+            if not _OF_SOMETHING_ELSE.search(f"{before} {text[: match.start()]}"):
+                yield text[match.start() :][:TIME]
+        if len(before) > BYLINE:
+            break
+        before = f"{before} {text}"
+
+
+def _is_prose(text: str) -> bool:
+    """Whether a line is of the text: what a sentence speaks of is not the time of its publication."""
+    return len(text) > LINE or bool(_SENTENCE.search(text))
+
+
+def _marked(elements: list[Any]) -> Iterator[str]:
+    """Short texts of elements that are named after a date, and hold digits, or are of this moment."""
+    for element in elements:
         name = f"{element.get('class') or ''} {element.get('id') or ''}"
-        if name != " " and _TIME_NAME.search(name):
-            text = _line(element.text_content())
-            if 4 <= len(text) <= 80 and any(c.isdigit() for c in text):
+        if element.tag in _MARKED and name != " " and _TIME_NAME.search(name):
+            text = line(element.text_content())
+            if (4 <= len(text) <= 80 and any(c.isdigit() for c in text)) or text in ("刚刚", "刚才"):
                 yield text
 
 
@@ -119,7 +170,7 @@ def _meta(tree: Any, names: tuple[str, ...]) -> list[str]:
         name = (
             (element.get("property") or element.get("name") or element.get("itemprop") or "").strip().lower()
         )
-        content = _line(element.get("content") or "")
+        content = line(element.get("content") or "")
         if name and content:
             found.setdefault(name, content)
     return [found[name] for name in names if name in found]
@@ -146,27 +197,9 @@ def _linked_authors(tree: Any) -> Iterator[str]:
         first = author[0] if isinstance(author, list) and author else author
         name = first.get("name") if isinstance(first, dict) else first
         if isinstance(name, str) and name.strip():
-            yield _line(name)
-
-
-def _shown(tree: Any) -> str:
-    """What a reader sees first: text of the body without scripts, up to ``HEAD_CHARS``."""
-    parts: list[str] = []
-    length = 0
-    for text in tree.xpath("//body//text()[not(parent::script or parent::style or parent::noscript)]"):
-        line = _line(str(text))
-        if line:
-            parts.append(line)
-            length += len(line) + 1
-            if length > HEAD_CHARS:
-                break
-    return " ".join(parts)
+            yield line(name)
 
 
 def _without_site(title: str, tree: Any) -> str:
     site = next(iter(_meta(tree, ("og:site_name",))), "")
     return title.removesuffix(site).rstrip(" -_|–—") if site and title != site else title
-
-
-def _line(text: str) -> str:
-    return " ".join(text.split())

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from datetime import time
 from itertools import pairwise
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 from scrapy.http import Request, Response
 
-from crawlers.dates import Stamp
+from crawlers.dates import SHANGHAI, Stamp, same_day
 from crawlers.draft import Draft
 from crawlers.failures import explain
 from crawlers.health import SHORT, Listing, of_status, wall_text, walled
@@ -103,7 +104,7 @@ class FeedSpider(SourceSpider):
             yield self.without(draft, (Outcome.SCHEMA_CHANGED, "文章页上不是这篇文章"))
             return
         self._had += 1
-        stamp = draft.stamp if draft.stamp and not draft.stamp.date_only else page.stamp or draft.stamp
+        stamp = _when(draft.stamp, page.stamp)
         self._time(draft, stamp)
         yield Harvest(
             drafts=(
@@ -126,6 +127,17 @@ class FeedSpider(SourceSpider):
         """No page came: the summary is better than nothing."""
         outcome = explain(failure.value)
         yield self.without(failure.request.cb_kwargs["draft"], outcome, final=outcome[0] is Outcome.BLOCKED)
+
+
+def _when(told: Stamp | None, shown: Stamp | None) -> Stamp | None:
+    """The time that a feed tells of its entry; its page's where the feed tells none, or no more than that day.
+
+    Midnight to the second is how feeds write a day.
+    """
+    if told is None or shown is None:
+        return told or shown
+    a_day = told.date_only or told.at.astimezone(SHANGHAI).time() == time()
+    return shown if a_day and not shown.date_only and same_day(told, shown) else told
 
 
 def _is_wall(page: Article, draft: Draft, response: Response) -> bool:

@@ -162,6 +162,31 @@ def test_a_page_that_is_not_the_article_leaves_the_summary(title: str, shown: st
     assert [outcome for outcome, _ in feeds.came_to()] == [Outcome.SCHEMA_CHANGED] * another
 
 
+@pytest.mark.parametrize(
+    ("told", "shown", "taken"),
+    [
+        ("2026-03-10 09:00", "2026-03-10 10:00", "2026-03-10T09:00:00+08:00"),
+        ("2026-03-10", "2026-03-10 10:00", "2026-03-10T10:00:00+08:00"),
+        ("2026-03-10 00:00:00", "2026-03-10 10:00", "2026-03-10T10:00:00+08:00"),
+        ("2026-03-10", "2025-06-01 10:00", "2026-03-10"),
+        ("2026-03-10 00:00:00", "2026-03-10", "2026-03-10T00:00:00+08:00"),
+        ("", "2026-03-10", "2026-03-10"),
+        ("2026-03-10", "", "2026-03-10"),
+    ],
+)
+def test_a_pages_time_is_taken_for_the_day_that_its_feed_tells(told: str, shown: str, taken: str) -> None:
+    stamp = parse_date(told, now=datetime(2026, 3, 10, 7, 30, tzinfo=UTC))
+    page = f"<body><h1>云桥金融1号产品逾期</h1><p>{shown}</p><p>{SUMMARY}</p></body>"
+    feeds = FeedSpider(
+        source=source(kind="feed", base_url="https://n.example"),
+        intake=Unread(),
+        now=lambda: datetime(2026, 3, 10, 7, 30, tzinfo=UTC),
+    )
+    draft = Draft(native_id="1", text=SUMMARY, stamp=stamp, more="https://n.example/1")
+    (harvest,) = feeds.on_article(HtmlResponse(draft.more, body=page.encode()), draft)
+    assert harvest.drafts[0].stamp.iso() == taken
+
+
 def test_marks_are_read_back_and_foreign_ones_are_none() -> None:
     mark = Mark(first=NOW, engagement=Engagement(reposts=1, comments=2, likes=3, views=4), short=2)
     assert Mark.read(str(mark)) == mark
