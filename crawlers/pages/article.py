@@ -28,7 +28,8 @@ _BOILERPLATE = [
     f'//*[contains(@class, "{name}")]' for name in ("copyright", "disclaimer", "article-statement")
 ]
 _DATE_LINE = re.compile(
-    r"^\s*(?:发布|发表|更新|创建|编辑)?(?:时间|日期|于)?\s*[:：]?\s*\d{4}[-/.年]\d{1,2}[-/.月]\d{1,2}日?[\s\d:]*$"
+    r"^\s*(?:发布|发表|更新|创建|编辑)?(?:时间|日期|于)?\s*[:：]?\s*\d{4}[-/.年]\d{1,2}[-/.月]\d{1,2}日?"
+    r"(?:[\s\d:]|(?:星期|周)[一二三四五六日天])*$"
 )
 _XML_DECLARATION = re.compile(r"^\s*<\?xml[^>]*\?>")
 
@@ -124,10 +125,14 @@ def _whole_thread(tree: Any, found: Any) -> str:
 
 
 def _body_lines(text: str, title: str) -> str:
-    """The text without lines that only repeat the title, or are a label and a date: they are told elsewhere."""
+    """The text without lines that only repeat the title, or are a label and a date: they are told elsewhere.
+
+    Where the title is a sentence, or no other line is longer, it is the text, as of flash news.
+    """
     head = title.strip()
-    kept = (line for line in text.split("\n") if line.strip() != head and not _DATE_LINE.match(line))
-    return "\n".join(kept).strip()
+    others = [line for line in text.split("\n") if line.strip() != head and not _DATE_LINE.match(line)]
+    flash = "。" in head or not any(len(line.strip()) > len(head) for line in others)
+    return "\n".join((head, *others) if text and flash else others).strip()
 
 
 def _own_address(tree: Any) -> str:

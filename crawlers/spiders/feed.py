@@ -141,9 +141,12 @@ def _when(told: Stamp | None, shown: Stamp | None) -> Stamp | None:
 
 
 def _is_wall(page: Article, draft: Draft, response: Response) -> bool:
-    """Whether a login or a captcha came for the article: the extractor takes their words for a text."""
+    """Whether a login or a captcha came for the article: the extractor takes their words for a text.
+
+    A page without text is one that is not called as its entry: 验证码 stands in the source of many.
+    """
     if not page.text:
-        return walled(response.text if hasattr(response, "text") else "")
+        return _is_another(page, draft) and walled(response.text if hasattr(response, "text") else "")
     # What the feed says too is the post's own.
     own = draft.text[:HEAD] in page.text or wall_text(f"{draft.title}\n{draft.text}")
     return not own and wall_text(f"{page.title}\n{page.text}")

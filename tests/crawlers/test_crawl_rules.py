@@ -162,6 +162,22 @@ def test_a_page_that_is_not_the_article_leaves_the_summary(title: str, shown: st
     assert [outcome for outcome, _ in feeds.came_to()] == [Outcome.SCHEMA_CHANGED] * another
 
 
+def test_a_page_that_says_what_its_feed_says_is_the_article() -> None:
+    """Flash news is its own title, a page of pictures has no text; a site's hidden login is beside the point."""
+    popup = '<div class="login" style="display:none"><input placeholder="验证码"></div>'
+    flash = (
+        f'<div class="time">2026-03-10 13:05 星期二</div><div class="con">{SUMMARY}</div><div>阅 3.2W</div>'
+    )
+    pictures = f'<h1>{SUMMARY}</h1><div class="con"><img src="1.jpg"></div>'
+    for content in (flash, f"<h1>{SUMMARY}</h1><p>{SUMMARY}</p>", pictures):
+        page = f"<html><head><title>{SUMMARY}</title></head><body>{popup}{content}</body></html>"
+        feeds = spider(FeedSpider)
+        draft = Draft(native_id="1", text=SUMMARY, more="https://n.example/1")
+        (harvest,) = feeds.on_article(HtmlResponse(draft.more, body=page.encode()), draft)
+        assert not harvest.short and SUMMARY in harvest.drafts[0].text
+        assert not feeds._failed
+
+
 @pytest.mark.parametrize(
     ("told", "shown", "taken"),
     [
