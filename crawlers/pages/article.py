@@ -12,8 +12,8 @@ from lxml.etree import LxmlError
 
 from crawlers.dates import Stamp, parse_date
 from crawlers.decode import decode
-from crawlers.pages.byline import author_of, published, title_of
-from crawlers.pages.shown import shown
+from crawlers.pages.byline import author_of, body_of, published, title_of
+from crawlers.pages.shown import shown, text_of
 from crawlers.pages.thread import contents_of, is_thread, posts_of
 from crawlers.urls import canonical
 
@@ -67,7 +67,7 @@ def parse(body: bytes, *, now: datetime, url: str = "", declared: str = "") -> A
         title=title,
         author=author_of(tree, _field(found, "author"), page),
         stamp=published(tree, page, now=now) or parse_date(_field(found, "date"), now=now),
-        text=(_whole_thread(tree, found) if thread else _body_lines(_field(found, "text"), title))[:MAX_TEXT],
+        text=(_whole_thread(tree, found) if thread else _body_of(tree, found, title))[:MAX_TEXT],
     )
 
 
@@ -90,10 +90,11 @@ def _tree(text: str) -> Any:
 
 def _extract(text: str, url: str, thread: bool) -> Any:
     from trafilatura import bare_extraction
+    from trafilatura.utils import load_html
 
     try:
         return bare_extraction(
-            text,
+            _eased(load_html(text)),
             url=canonical(url) or None,
             favor_precision=not thread,
             favor_recall=thread,
@@ -105,6 +106,17 @@ def _extract(text: str, url: str, thread: bool) -> Any:
         return None
 
 
+def _eased(tree: Any) -> Any:
+    """The page without what makes the extractor leave out paragraphs: those in sections beside others in ``p``, and
+    those that are links, which it takes for navigation."""
+    for section in tree.xpath("//section[not(.//p or .//div or .//section or .//ul or .//table)]"):
+        section.tag = "p"
+    for link in tree.xpath("//p//a"):
+        if "。" in link.text_content():
+            link.drop_tag()
+    return tree
+
+
 def _field(found: Any, name: str) -> str:
     value = getattr(found, name, None)
     return value if isinstance(value, str) else ""
@@ -113,15 +125,27 @@ def _field(found: Any, name: str) -> str:
 def _whole_thread(tree: Any, found: Any) -> str:
     """Opening post and replies, without the frames around them where these can be told apart.
 
-    The blocks are taken rather than the extractor's text when they are named as content and make up most of
-    that text (what is left are names, times, buttons), or when the extractor lost more than half of them.
+    The blocks are taken rather than the extractor's text when an engine names them, when they are named as content
+    and make up most of that text (what is left are names, times, buttons), or when the extractor lost more than
+    half of them.
     """
+    if of_engine := contents_of(tree, engines=True):
+        return "\n".join(of_engine)
     extracted = "\n".join(part for part in (_field(found, "text"), _field(found, "comments")) if part).strip()
     contents = "\n".join(contents_of(tree))
     if len(contents) >= CONTENT_SHARE * len(extracted):
         return contents
     posts = "\n".join(posts_of(tree))
     return posts if len(extracted) < len(posts) / 2 else extracted
+
+
+def _body_of(tree: Any, found: Any, title: str) -> str:
+    """What was extracted, or what is declared where that is less than half of it; of WeChat, all in its frame."""
+    for wechat in tree.xpath('//*[@id="js_content"]'):
+        if text := text_of(wechat):
+            return text
+    extracted, declared = _body_lines(_field(found, "text"), title), body_of(tree)
+    return declared if 2 * len(extracted) < len(declared) else extracted
 
 
 def _body_lines(text: str, title: str) -> str:

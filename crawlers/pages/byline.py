@@ -6,12 +6,13 @@ import json
 import re
 from collections.abc import Iterator
 from datetime import datetime
-from itertools import takewhile
+from itertools import chain, takewhile
 from typing import Any
 
 from lxml import etree
 
 from crawlers.dates import Stamp, parse_date, same_day
+from crawlers.pages.markup import plain
 from crawlers.pages.shown import Shown, line
 
 _TIME_META = (
@@ -66,28 +67,40 @@ _AUTHOR_TEXT = re.compile(
     r"[(（](?:\S{0,12})记者\s?(?P<signed>[\u4e00-\u9fa5·]{2,4})[)）\s]"
 )
 _NOT_AUTHOR = re.compile(
-    r"^(?:admin|administrator|佚名|未知|网络|本站|编辑|来源|发布|时间|https?:.*|.*\.com|)$", re.IGNORECASE
+    r"^(?:admin|administrator|佚名|未知|网络|本站|编辑|来源|发布|时间|发表于|发布于|https?:.*|.*\.com|"
+    r"(?:discuz|phpwind|comsenz).*|)$",
+    re.IGNORECASE,
 )
+_POSTER = '//div[@class="authi"]/a | //a[contains(@class, "p_author_name")]'
+"""Names of those who post, in the order of their posts: Discuz, Tieba."""
+_SCRIPT_TIME = re.compile(r"""\b(?:createTime|ct)\s*=\s*["'](\d{4}-\d\d?-\d\d? \d\d?:\d\d|\d{10})["']""")
+"""A WeChat article's, which a script puts into the byline."""
 _TAIL = re.compile(r"\s*[-_|–—]\s*[^-_|–—]{1,30}$")
+_SUFFIX = re.compile(r"\s*[-_|｜–—]")
 
 
 def title_of(tree: Any, extracted: str) -> str:
     """The declared title, the only heading of first rank, the extractor's, or the window's without the site's name."""
-    for value in _meta(tree, ("og:title", "twitter:title")):
-        return _without_site(value, tree)
     headings = [line(h.text_content()) for h in tree.iter("h1")]
     headings = [h for h in headings if 4 <= len(h) <= 200]
-    if len(headings) == 1:
-        return headings[0]
+    heading = headings[0] if len(headings) == 1 else ""
+    for value in _meta(tree, ("og:title", "twitter:title")):
+        suffixed = heading and value.startswith(heading) and _SUFFIX.match(value, len(heading))
+        return heading if suffixed else _without_site(value, tree)
+    if heading:
+        return heading
     window = line("".join(tree.xpath("string(//title)")))
     return extracted.strip() or _TAIL.sub("", window) or window
 
 
 def author_of(tree: Any, extracted: str, page: Shown) -> str:
     """The declared author, the one in the byline, or the extractor's; empty when none is named."""
-    for value in (*_meta(tree, _AUTHOR_META), *_linked_authors(tree)):
+    named = (line(str(name)) for name in tree.xpath('//*[@itemprop="author"]//*[@itemprop="name"]/@content'))
+    for value in (*_meta(tree, _AUTHOR_META), *_linked_authors(tree), *named):
         if not _NOT_AUTHOR.match(value) and len(value) <= 40:
             return value
+    for poster in tree.xpath(_POSTER):
+        return line(poster.text_content())
     match = _AUTHOR_TEXT.search(" ".join((*page.after, *page.before)))
     if match:
         return (match["author"] or match["reporter"] or match["signed"]).strip()
@@ -98,7 +111,7 @@ def published(tree: Any, page: Shown, *, now: datetime) -> Stamp | None:
     """The time of publication: the first readable of what is declared, stands below the title, is marked, labelled,
     shown; with a time of day if any of them has one for the same day."""
     first: Stamp | None = None
-    for text in (*_declared(tree), *_told(tree, page)):
+    for text in chain(_declared(tree), _told(tree, page)):
         found = parse_date(text, now=now)
         if found is None or (first and (found.date_only or not same_day(found, first))):
             continue
@@ -110,11 +123,13 @@ def published(tree: Any, page: Shown, *, now: datetime) -> Stamp | None:
 
 def _declared(tree: Any) -> Iterator[str]:
     yield from _meta(tree, _TIME_META)
-    for thing in _linked(tree):
-        if isinstance(thing.get("datePublished"), str):
-            yield thing["datePublished"]
-    yield from (str(v) for v in tree.xpath('//*[@itemprop="datePublished"]/@content'))
-    yield from (str(v) for v in tree.xpath('//*[@itemprop="datePublished"]/@datetime'))
+    linked = list(_linked(tree))
+    for name in ("datePublished", "dateCreated"):
+        yield from (thing[name] for thing in linked if isinstance(thing.get(name), str))
+        for attribute in ("content", "datetime"):
+            yield from (str(value) for value in tree.xpath(f'//*[@itemprop="{name}"]/@{attribute}'))
+    if tree.xpath('//*[@id="js_content"]'):
+        yield from (m[1] for code in tree.xpath("//script/text()") for m in _SCRIPT_TIME.finditer(str(code)))
 
 
 def _told(tree: Any, page: Shown) -> Iterator[str]:
@@ -161,6 +176,12 @@ def _marked(elements: list[Any]) -> Iterator[str]:
             text = line(element.text_content())
             if (4 <= len(text) <= 80 and any(c.isdigit() for c in text)) or text in ("刚刚", "刚才"):
                 yield text
+
+
+def body_of(tree: Any) -> str:
+    """The text that a page declares for machines, of which it may show nothing before its scripts ran."""
+    bodies = (thing.get("articleBody") for thing in _linked(tree))
+    return max((plain(body).strip() for body in bodies if isinstance(body, str)), key=len, default="")
 
 
 def _meta(tree: Any, names: tuple[str, ...]) -> list[str]:

@@ -39,17 +39,17 @@ def shown(tree: Any, title: str) -> Shown:
     after: list[str] = []
     before: list[str] = []
     found = after if head is None else before
-    parts: list[str] = []
-    for piece in (*_pieces(tree, head), None):
-        if isinstance(piece, str):
-            parts.append(piece)
-            continue
-        if text := line(" ".join(parts)):
+    for text in _lines(tree, head, " "):
+        if text:
             found.append(text)
-        parts = []
-        if piece is not None:
+        else:
             found = after
     return Shown(head=head, after=_bounded(after), before=_bounded(before))
+
+
+def text_of(element: Any) -> str:
+    """All that an element shows, line by line."""
+    return "\n".join(_lines(element, None, ""))
 
 
 def line(text: str) -> str:
@@ -69,6 +69,20 @@ def _heading(tree: Any, title: str) -> Any:
 def _alike(text: str, title: str) -> bool:
     short, long = sorted((text, title), key=len)
     return 2 * len(short) >= len(long) > 0 and short in long
+
+
+def _lines(tree: Any, head: Any, between: str) -> Iterator[str]:
+    """Lines in order of the page, an empty one in the place of ``head``; ``between`` the elements of one line."""
+    parts: list[str] = []
+    for piece in (*_pieces(tree, head), None):
+        if isinstance(piece, str):
+            parts.append(piece)
+            continue
+        if text := line(between.join(parts)):
+            yield text
+        parts = []
+        if piece is not None:
+            yield ""
 
 
 def _pieces(tree: Any, head: Any) -> Iterator[Any]:
@@ -93,7 +107,8 @@ def _pieces(tree: Any, head: Any) -> Iterator[Any]:
             yield head
         elif event == "end" and element.tag not in _INLINE:
             yield None
-        yield element.tail or ""
+        if element is not tree:
+            yield element.tail or ""
 
 
 def _bounded(found: list[str]) -> list[str]:

@@ -26,8 +26,12 @@ _POST = re.compile(
     r"^t_f$|t_fsz|d_post_content|postmessage_|reply_content|topic_content|RichContent-inner",
     re.IGNORECASE,
 )
+_ENGINES_CONTENT = re.compile(
+    r"(?:^|\s)(?:t_f|t_fsz|d_post_content|postbody|post_body|RichContent-inner|cooked)(?:$|\s)|postmessage_",
+    re.IGNORECASE,
+)
 _CONTENT = re.compile(
-    r"(?:^|\s)(?:t_f|t_fsz|d_post_content|postbody|post_body|RichContent-inner|cooked)(?:$|\s)|postmessage_|"
+    rf"{_ENGINES_CONTENT.pattern}|"
     r"(?:^|[-_\s])(?:post|reply|topic|thread|floor|answer|comment|message)[-_]?(?:content|text|message|main-text)(?:$|[-_\s])",
     re.IGNORECASE,
 )
@@ -78,16 +82,18 @@ def _length(family: dict[_Element, str]) -> int:
     return sum(map(len, family.values()))
 
 
-def contents_of(tree: Any) -> list[str]:
-    """Texts of the blocks that are named as the content of a post (not as its frame), in order of the page.
+def contents_of(tree: Any, *, engines: bool = False) -> list[str]:
+    """Texts of the blocks that are named as the content of a post (not as its frame), in order of the page;
+    with ``engines``, of those only that a forum's engine names so.
 
     Opening post and replies may be named differently; a block inside another one is part of it.
     """
+    named = _ENGINES_CONTENT if engines else _CONTENT
     texts: list[str] = []
     taken: set[_Element] = set()
     for element in tree.iter("div", "td", "p", "article", "section", "span", "dd"):
         name = _name(element)
-        if not name or not _CONTENT.search(name) or any(a in taken for a in element.iterancestors()):
+        if not name or not named.search(name) or any(a in taken for a in element.iterancestors()):
             continue
         taken.add(element)
         if text := _text(element):
