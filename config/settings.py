@@ -103,7 +103,7 @@ class Source(Frozen):
     paths: tuple[str, ...] = ()
     """Feed paths (feed), board codes (guba), company ids (heimao)."""
     pages: int = Field(default=3, gt=0, le=100)
-    """Result pages to walk; more while all on them is new."""
+    """Result pages to walk; more while most on them is new."""
     tier: Tier = Tier.USER
     """Tier of an author of whom nothing else is known."""
     delay_s: float = Field(default=1.0, ge=0, le=3600)

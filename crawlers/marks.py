@@ -23,11 +23,19 @@ class Mark:
     engagement: Engagement
     short: int = 0
     """How often only part of its text could be had; 0: it is whole."""
+    taken: datetime | None = None
+    """When it was first put; None where that was not noted, which was long ago."""
 
     @classmethod
-    def of(cls, post: Post, *, short: int = 0) -> Mark:
+    def of(cls, post: Post, *, short: int = 0, taken: datetime | None = None) -> Mark:
         """The mark of a post that was put."""
-        return cls(first=post.published_at, date_only=post.date_only, engagement=post.engagement, short=short)
+        return cls(
+            first=post.published_at,
+            date_only=post.date_only,
+            engagement=post.engagement,
+            short=short,
+            taken=taken,
+        )
 
     @property
     def settled(self) -> bool:
@@ -42,17 +50,24 @@ class Mark:
     def __str__(self) -> str:
         e = self.engagement
         first = self.stamp.iso() if self.date_only else self.first.isoformat()
-        return f"{first}|{e.reposts},{e.comments},{e.likes},{e.views}|{self.short}"
+        taken = f"|{self.taken.isoformat()}" if self.taken else ""
+        return f"{first}|{e.reposts},{e.comments},{e.likes},{e.views}|{self.short}{taken}"
 
     @classmethod
     def read(cls, text: str) -> Mark | None:
         """The mark of its ``str``; None for anything else, which then counts as unseen."""
         try:
-            first, counts, short = text.split("|")
+            first, counts, short, *taken = text.split("|")
             reposts, comments, likes, views = (int(n) for n in counts.split(","))
             engagement = Engagement(reposts=reposts, comments=comments, likes=likes, views=views)
             date_only = "T" not in first
             at = day(*map(int, first.split("-"))).at if date_only else datetime.fromisoformat(first)
-            return cls(first=at, date_only=date_only, engagement=engagement, short=int(short))
+            return cls(
+                first=at,
+                date_only=date_only,
+                engagement=engagement,
+                short=int(short),
+                taken=datetime.fromisoformat(taken[0]) if taken else None,
+            )
         except ValueError:
             return None

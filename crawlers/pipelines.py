@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from crawlers.draft import Draft, Reject, Unusable, to_post
@@ -15,6 +15,9 @@ from domain.errors import StoreError
 from domain.post import Post, Tier
 from store.inbox import Inbox
 from store.ledger import SourceRuns
+
+GIVEN_UP = timedelta(days=1)
+"""So long it is tried to read a list that was left unread; what is behind then comes too late for an alert."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,6 +69,7 @@ class Intake:
         self._posts: list[Post] = []
         self._marks: dict[str, str] = {}
         self._done: set[str] = set()
+        self._begun: set[str] = set()
         self._since = time.monotonic()
 
     @property
@@ -78,6 +82,24 @@ class Intake:
         found = self._seen.seen(self.source, natives) if natives else {}
         marks = {native: Mark.read(text) for native, text in found.items()}
         return {native: mark for native, mark in marks.items() if mark}
+
+    def begin(self, name: str, *, at: datetime) -> datetime | None:
+        """Note that a list is being read: not later than its first posts, so that a kill leaves the note.
+
+        Returns when the crawl began that left it unread, where one did. Raises ``StoreError``.
+        """
+        self._begun.add(name)
+        note = self._seen.seen(self.source, [_note(name)]).get(_note(name))
+        since = datetime.fromisoformat(note) if note else None
+        if since and at - since <= GIVEN_UP:
+            return since
+        self._marks[_note(name)] = at.isoformat()
+        return None
+
+    def finish(self, names: Iterable[str]) -> None:
+        """These lists were read to what was known, and all of it is kept. Raises ``StoreError``."""
+        self._marks |= {_note(name): "" for name in names if name in self._begun}
+        self.flush()
 
     def take(self, harvest: Harvest) -> None:
         """Accept what a page brought. Raises ``StoreError`` or ``OSError`` when it cannot be kept."""
@@ -115,13 +137,20 @@ class Intake:
             self._marks[draft.native_id] = str(replace(mark, short=tries))
             return
         self._posts.append(post)
-        self._marks[draft.native_id] = str(Mark.of(post, short=tries))
+        self._marks[draft.native_id] = str(
+            Mark.of(post, short=tries, taken=mark.taken if mark else post.fetched_at)
+        )
         self.counts.refreshed += mark is not None
         self.counts.new += mark is None
 
     def _refuse(self, rejects: Sequence[Reject]) -> None:
         self.counts.rejected += len(rejects)
         self._rejects.write(self.source, rejects, now=self._now())
+
+
+def _note(name: str) -> str:
+    """Key of a list among the marks; no post is called so."""
+    return f"list\0{name}"
 
 
 @dataclass(slots=True)

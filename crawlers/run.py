@@ -127,6 +127,8 @@ class Watch:
         self._crashes.append(f"程序出错：{type(error).__name__}: {error}")
 
     def _closed(self, spider: Any, reason: str) -> None:
+        if reason == "finished" and not self._crashes and not self.intake.failure:
+            self._finish(spider)
         outcome, detail = worst(spider.came_to())
         if self.intake.failure:
             outcome, detail = Outcome.UNREACHABLE, f"存储失败：{self.intake.failure}"
@@ -140,6 +142,13 @@ class Watch:
         elif reason == "shutdown":
             outcome, detail = Outcome.UNREACHABLE, "抓取被中断"
         self._record(outcome, detail, found=len(spider.found))
+
+    def _finish(self, spider: Any) -> None:
+        """Only now: what was asked for last may have come after the end of its list."""
+        try:
+            self.intake.finish(spider.through())
+        except StoreError as error:
+            self.intake.failure = error
 
     def _record(self, outcome: Outcome, detail: str, *, found: int = 0) -> None:
         counts = self.intake.counts

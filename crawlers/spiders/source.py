@@ -16,12 +16,14 @@ from config.settings import Source
 from crawlers.draft import Draft
 from crawlers.failures import explain
 from crawlers.health import Listing
+from crawlers.marks import Mark
 from crawlers.pipelines import Harvest, Intake
 from crawlers.urls import same_origin
+from crawlers.walks import Walk
 from domain.source_run import Outcome
 
 SURGE = 10
-"""Times ``pages`` that a list is walked at most, while all that is on it is new."""
+"""Times ``pages`` that a list is walked at most, while most of what is on it is new."""
 
 
 class SourceSpider(scrapy.Spider):
@@ -37,12 +39,14 @@ class SourceSpider(scrapy.Spider):
         self.source, self.intake, self.now = source, intake, now
         self.base = source.base_url.rstrip("/")
         self.outcomes: list[tuple[Outcome, str]] = []
-        self.found: set[str] = set()
+        self.found: dict[str, Mark | None] = {}
+        """What the lists hold, with the marks of earlier crawls on it."""
+        self._walks: dict[str, Walk] = {}
         self._had = 0
         """Posts whose whole text was asked for, and came."""
         self._failed: list[tuple[Outcome, str]] = []
         """Why those of others did not."""
-        self._began = time.monotonic()
+        self._started, self._began = now(), time.monotonic()
         self._cookie = {"Cookie": cookie} if cookie else {}
 
     # --- What a kind of source defines ---
@@ -115,31 +119,47 @@ class SourceSpider(scrapy.Spider):
         """
         listing = self.read(response, name)
         if page > 1 and (listing.outcome is Outcome.EMPTY or (listing.bare and not owed)):
-            return  # the end of the list, as some sites tell it
+            self._walk(name).through = True  # the end of the list, as some sites tell it
+            return
         if page > self.source.pages and not listing.drafts:
             self._cut_off(name, page, listing.detail)
             return
         missing = f"第 {page} 页没有帖子，但前面写明还有 {owed} 条" if page > 1 and listing.bare else ""
         self.outcomes.append((listing.outcome, self._where(name, missing or listing.detail)))
-        all_new = self._all_new(listing, page)  # before they are gathered, which makes them known
-        self.found.update(draft.native_id for draft in listing.drafts)
+        if page == 1 and listing.more:
+            self._walks[name] = Walk(since=self.intake.begin(name, at=self._started))
+        walk = self._walk(name)
+        # Before they are gathered, which makes them known.
+        new = self._mostly_new(listing, walk) and page >= self.source.pages and not self.intake.first
         yield from self.gather(listing)
         listed = len(listing.drafts) + len(listing.rejects)
         so_far = before + listed
         if not listing.more or (listing.total is not None and so_far >= listing.total):
-            return
-        if page < self.source.pages or (all_new and self._may_walk_on(page)):
+            walk.through = bool(listing.drafts) or listing.outcome is Outcome.EMPTY
+        elif page < self.source.pages or (new and self._may_walk_on(page)):
             # Sites count what they hide or show twice: only a whole page less is a page that is missing.
             owed = (listing.total or 0) - so_far
             yield self._page(name, page + 1, so_far, owed if owed >= listed else 0)
-        elif all_new:
-            self._cut_off(name, page, "仍全是新帖")
+        else:
+            # No later crawl would come further than to the last page of all, for lists only grow.
+            walk.through = not new or page >= self.source.pages * SURGE
+            if new:
+                self._cut_off(name, page, "仍大多是新帖")
 
-    def _all_new(self, listing: Listing, page: int) -> bool:
-        """Whether nothing on a last page was there at an earlier crawl: what is behind it was not taken, either."""
-        if page < self.source.pages or not listing.more or self.intake.first:
-            return False
-        return not self.intake.known([d.native_id for d in listing.drafts if d.native_id not in self.found])
+    def _walk(self, name: str) -> Walk:
+        return self._walks.setdefault(name, Walk())
+
+    def _mostly_new(self, listing: Listing, walk: Walk) -> bool:
+        """Note what a page of a list holds; whether most of it was not there before."""
+        natives = [draft.native_id for draft in listing.drafts]
+        unmet = [native for native in natives if native not in self.found]
+        known = self.intake.known(unmet)
+        self.found |= {native: known.get(native) for native in unmet}
+        return walk.mostly_new({native: self.found[native] for native in natives})
+
+    def through(self) -> list[str]:
+        """Lists of which a later crawl has nothing to take up."""
+        return [name for name, walk in self._walks.items() if walk.through]
 
     def _may_walk_on(self, page: int) -> bool:
         """Past ``pages``; the other half of the time is for what was asked for already."""

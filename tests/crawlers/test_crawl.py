@@ -281,13 +281,40 @@ def test_a_surge_is_followed_past_the_pages_and_what_is_left_is_said(bench: Benc
     assert [run["new"] for run in runs.values()] == [120, 100, 40]
     assert [run["detail"] for run in runs.values()] == [
         "",
-        "云桥金融：翻到第 10 页仍全是新帖，可能有遗漏",
+        "云桥金融：翻到第 10 页仍大多是新帖，可能有遗漏",
         "云桥金融：翻到第 5 页网站拒绝访问（HTTP 432），可能有遗漏",
     ]
     ledger = bench.ledger()
     last = ledger.source_runs.last()
     ledger.close()
     assert [last[id_].word for id_ in ("all", "most", "wary")] == ["正常", "未取全", "未取全"]
+
+
+def test_a_surge_whose_walk_was_killed_is_walked_again(bench: Bench) -> None:
+    posts, slow = 40, False
+
+    def surge(x: Any) -> None:
+        page = int(x.query["page"])
+        if slow and page > 4:
+            time.sleep(2.5)  # by then the pages before are put and marked
+        newest = posts - (page - 1) * 10
+        x.send(blogs(newest - 10, 10) if newest > 0 else NO_MORE, kind="application/json")
+
+    bench.site.routes = {SEARCH: surge}
+    source = bench.source("w", "weibo", pages=2, timeout_s=9)
+    bench.crawl(source)
+    posts, slow = 140, True
+    process = bench.start(source, now=(NOW + timedelta(minutes=10)).isoformat())
+    deadline = time.monotonic() + 30
+    while bench.site.hits[SEARCH] < 2 + 6 and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    posts, slow = 150, False
+    run = bench.crawl(source, now=(NOW + timedelta(minutes=20)).isoformat())["w"]
+    assert (run["outcome"], run["detail"]) == ("results", "")
+    assert run["new"] < 110, "some were kept by the crawl that was killed"
+    assert len({post.id for post in bench.posts()}) == 20 + 110
 
 
 def test_long_text_is_fetched_once_and_again_when_the_post_changed(bench: Bench) -> None:

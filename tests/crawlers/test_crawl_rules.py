@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
@@ -205,12 +206,13 @@ def test_a_pages_time_is_taken_for_the_day_that_its_feed_tells(told: str, shown:
 
 def test_marks_are_read_back_and_foreign_ones_are_none() -> None:
     mark = Mark(first=NOW, engagement=Engagement(reposts=1, comments=2, likes=3, views=4), short=2)
-    assert Mark.read(str(mark)) == mark
+    taken = replace(mark, taken=NOW)
+    assert [Mark.read(str(each)) for each in (mark, taken)] == [mark, taken]
     assert not mark.settled
     a_day = Mark(first=datetime(2026, 3, 10, 4, tzinfo=UTC), date_only=True, engagement=Engagement())
     assert Mark.read(str(a_day)) == a_day
     assert Mark(first=NOW, engagement=Engagement(), short=MAX_TRIES).settled
-    for foreign in ("", "x", "a|b|c", "2026-01-01|1,2|0", "2026-01-01|1,2,3,-4|0"):
+    for foreign in ("", "x", "a|b|c", "2026-01-01|1,2|0", "2026-01-01|1,2,3,-4|0", "2026-01-01|1,2,3,4|0|x"):
         assert Mark.read(foreign) is None
 
 

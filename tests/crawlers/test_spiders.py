@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from crawlers.rejects import Rejects
 from crawlers.spiders.guba import GubaSpider
 from crawlers.spiders.weibo import WeiboSpider
 from domain.post import Engagement, Post, Tier
-from domain.source_run import Outcome
+from domain.source_run import Outcome, SourceRun
 from store.ledger import Ledger, open_ledger
 
 NOW = datetime(2026, 3, 10, tzinfo=UTC)
@@ -50,10 +50,10 @@ class Weibo:
     def __init__(self, ledger: Ledger, folder: Path) -> None:
         self.ledger, self.folder, self.asked = ledger, folder, 0
 
-    def intake(self, box: Box) -> Intake:
+    def intake(self, box: Box, now: datetime = NOW) -> Intake:
         return Intake(
             source="w", platform="weibo", tier=Tier.USER, inbox=box, seen=self.ledger.source_runs,  # type: ignore[arg-type]
-            rejects=Rejects(self.folder), secret=b"k", now=lambda: NOW,
+            rejects=Rejects(self.folder), secret=b"k", now=lambda: now,
         )  # fmt: skip
 
     def crawl(self, *, reposts: int, long: Response, posts: int = 1) -> tuple[list[Post], Outcome]:
@@ -151,10 +151,10 @@ def test_the_operators_cookie_goes_to_its_own_origin_only(search: Weibo) -> None
     assert list(sent.values()) == [b"SUB=secret", None, None]
 
 
-def board(n: int, *, count: int) -> bytes:
+def board(posts: Iterable[int], *, count: int) -> bytes:
     rows = [
         {"post_id": i, "post_title": f"提现第{i}天", "post_publish_time": "2026-03-09 10:00:00"}
-        for i in range(n)
+        for i in posts
     ]
     return f"<script>var article_list={json.dumps({'re': rows, 'count': count})};</script>".encode()
 
@@ -162,11 +162,11 @@ def board(n: int, *, count: int) -> bytes:
 @pytest.mark.parametrize(
     ("count", "second", "status", "outcome"),
     [
-        (5000, board(0, count=5000), 200, Outcome.SCHEMA_CHANGED),
+        (5000, board((), count=5000), 200, Outcome.SCHEMA_CHANGED),
         (5000, b"", 404, Outcome.SCHEMA_CHANGED),
-        (5000, board(0, count=0), 200, Outcome.RESULTS),
-        (83, board(0, count=83), 200, Outcome.RESULTS),  # three hidden, or one shown twice
-        (0, board(0, count=0), 200, Outcome.RESULTS),
+        (5000, board((), count=0), 200, Outcome.RESULTS),
+        (83, board((), count=83), 200, Outcome.RESULTS),  # three hidden, or one shown twice
+        (0, board((), count=0), 200, Outcome.RESULTS),
         (0, b"", 404, Outcome.RESULTS),
     ],
 )
@@ -177,11 +177,78 @@ def test_an_empty_later_page_is_the_end_unless_more_was_stated(
         id="g", kind="guba", name="g", base_url="https://guba.example", platform="guba", paths=("1",), pages=3
     )
     spider = GubaSpider(source=source, intake=search.intake(Box()), now=lambda: NOW)
-    *_, following = spider.on_list(Response("https://guba.example/1", body=board(80, count=count)), "1", 1, 0)
+    *_, following = spider.on_list(
+        Response("https://guba.example/1", body=board(range(80), count=count)), "1", 1, 0
+    )
     assert isinstance(following, Request)
     later = Response(following.url, body=second, status=status)
     list(spider.on_list(later, **following.cb_kwargs))
     assert worst(spider.came_to())[0] is outcome
+
+
+BOARD = Source(
+    id="g", kind="guba", name="g", base_url="https://guba.example", platform="guba", paths=("1",), pages=1
+)
+
+
+class Board:
+    """A board of which page after page is asked for."""
+
+    def __init__(self, search: Weibo, **over: object) -> None:
+        self.search, self.source, self.now = search, BOARD.model_copy(update=over), NOW
+        search.ledger.source_runs.record(
+            SourceRun(source="w", started_at=NOW, ended_at=NOW, outcome=Outcome.RESULTS)
+        )
+
+    def crawl(self, *pages: Iterable[int], through: bool = True) -> tuple[int, str]:
+        """(How many pages it asked for, what it came to); a page that is not given cannot be had."""
+        self.now += timedelta(minutes=10)
+        intake = self.search.intake(Box(), now=self.now)
+        spider = GubaSpider(source=self.source, intake=intake, now=lambda: self.now)
+        request: Request | None = spider._page("1", 1, 0)
+        asked = 0
+        while request:
+            asked += 1
+            number = request.cb_kwargs["page"]
+            status = 200 if number <= len(pages) else 503
+            body = board(pages[number - 1] if status == 200 else (), count=5000)
+            came, request = (
+                spider.on_list(Response(request.url, body=body, status=status), **request.cb_kwargs),
+                None,
+            )
+            for found in came:
+                if isinstance(found, Request):
+                    request = found
+                else:
+                    intake.take(found)
+        intake.flush()
+        if through:
+            intake.finish(spider.through())
+        return asked, worst(spider.came_to())[1]
+
+
+def test_a_page_of_which_most_is_new_is_walked_past_and_one_that_only_repeats_is_not(search: Weibo) -> None:
+    guba = Board(search)
+    assert guba.crawl(range(10), range(10)) == (2, "")
+    assert guba.crawl(range(10), range(10)) == (1, "")
+    pinned = [3, *range(20, 29)]
+    assert guba.crawl(pinned, range(29, 39), range(10)) == (3, "")
+    every = [range(100 * n, 100 * n + 10) for n in range(1, 12)]
+    assert guba.crawl(*every) == (10, "1：翻到第 10 页仍大多是新帖，可能有遗漏")
+    assert guba.crawl(*every) == (1, ""), "no later crawl would come further"
+
+
+def test_what_a_broken_walk_took_is_no_known_post_for_a_day(search: Weibo) -> None:
+    guba = Board(search)
+    guba.crawl(range(10), range(10))
+    surge = [range(n, n + 10) for n in (60, 50, 40, 30, 20, 10, 0)]
+    assert guba.crawl(*surge[:2])[0] == 3
+    assert guba.crawl(*surge[:3], through=False)[0] == 4
+    assert guba.crawl(*surge) == (7, "")
+    assert guba.crawl(*surge) == (1, "")
+    assert guba.crawl(range(80, 90))[0] == 2
+    guba.now += timedelta(days=1)
+    assert guba.crawl(range(80, 90), range(70, 80)) == (1, "")
 
 
 def test_a_refusal_on_a_later_page_is_no_end(search: Weibo) -> None:
