@@ -32,8 +32,16 @@ _PERSONAL = re.compile(rf"{_ADDRESS}|{_NUMBERS}", re.ASCII)
 _PLAIN = re.compile(_NUMBERS, re.ASCII)
 _NESTED = 2
 """Addresses within the parameters of addresses that are read as such; what is deeper is text."""
-_MONEY_AFTER = re.compile(r"\s?(?:元(?!旦|宝)|圆|美[元金]|港[元币]|人民币|%|\.\d{1,2}(?!\d))")
-_MONEY_BEFORE = re.compile(r"[¥$€]\s?$|(?:RMB|CNY|USD|人民币)\s?$", re.IGNORECASE)
+# A phone that is taken for an amount is kept for all to read; an amount that is masked loses little.
+_MONEY_AFTER = re.compile(
+    r"元(?!旦|宝|宵|月|老|总|女士|先生|小姐|经理)|圆(?![\u4e00-\u9fff])"
+    r"|\s?(?:美[元金]|港[元币]|人民币)(?!\s?\d|账|帐)"
+    r"|\.\d{1,2}(?![\d月日号点时分天个年:]|\.\d)"
+)
+_MONEY_BEFORE = re.compile(
+    r"(?:^|[^\s\d十百千万亿元块多余])\s*(?:[¥$€]|RMB|CNY|USD|人民币)\s?$", re.IGNORECASE
+)
+"""A currency that does not belong to an amount before it, as in 退还3000人民币."""
 _CARD_BEFORE = re.compile(r"(?:卡号|账号|帐号|银行卡|储蓄卡|信用卡|账户|帐户)\D{0,6}$")
 _DIGITS = re.compile(r"[^0-9Xx]")
 _GAPS = re.compile(r"[^0-9]+")
@@ -149,7 +157,7 @@ def _masked(match: re.Match[str], text: str) -> str | None:
 
 def _is_phone(match: re.Match[str], text: str, found: str) -> bool:
     """Eleven digits that are neither an amount of money nor a row of small numbers."""
-    before = text[max(0, match.start() - 5) : match.start()]
+    before = text[max(0, match.start() - 12) : match.start()]
     if _MONEY_AFTER.match(text, match.end()) or _MONEY_BEFORE.search(before):
         return False
     gaps = _GAPS.findall(found)
