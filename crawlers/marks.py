@@ -47,6 +47,10 @@ class Mark:
         """The time of publication."""
         return Stamp(at=self.first, date_only=self.date_only)
 
+    def awaits(self, stamp: Stamp | None) -> bool:
+        """Whether this is the time that takes the place of the day."""
+        return self.date_only and stamp is not None and not stamp.date_only
+
     def __str__(self) -> str:
         e = self.engagement
         first = self.stamp.iso() if self.date_only else self.first.isoformat()

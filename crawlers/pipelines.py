@@ -122,7 +122,8 @@ class Intake:
         self._since = time.monotonic()
 
     def _offer(self, draft: Draft, mark: Mark | None, short: bool) -> None:
-        if mark and mark.engagement == draft.engagement and mark.settled:
+        same = mark is not None and mark.engagement == draft.engagement and not mark.awaits(draft.stamp)
+        if mark and same and mark.settled:
             return
         try:
             post = to_post(draft, **self._identity, now=self._now(), first=mark.stamp if mark else None)  # type: ignore[arg-type]
@@ -133,7 +134,7 @@ class Intake:
         if mark and short and not mark.short:
             return  # all of its text is stored: a part of it must not replace that
         tries = (mark.short if mark else 0) + 1 if short else 0
-        if mark and short and mark.engagement == draft.engagement:
+        if mark and short and same:
             self._marks[draft.native_id] = str(replace(mark, short=tries))
             return
         self._posts.append(post)

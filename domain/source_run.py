@@ -44,7 +44,7 @@ class SourceRun:
     ended_at: datetime
     outcome: Outcome
     detail: str = ""
-    """Why, in one line, for anything but ``RESULTS``; with these, that there were more."""
+    """Why, in one line, for anything but ``RESULTS``; with these, that there were more, or some dated ahead."""
     requests: int = 0
     found: int = 0
     """Posts on the pages."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from datetime import time
+from datetime import datetime, time, timedelta
 from itertools import pairwise
 from typing import Any
 from urllib.parse import urljoin, urlsplit
@@ -24,6 +24,8 @@ from domain.source_run import Outcome
 
 HEAD = 20
 """Characters of a summary by which its page is known again."""
+A_DAY = timedelta(days=1)
+"""So far ahead of us the times of a feed are that a wrong clock or a wrong time zone wrote."""
 ALIKE = 0.25
 """Share of their pairs of letters in which a short page and its entry agree at least; the brand's name is less."""
 
@@ -38,6 +40,10 @@ class FeedSpider(SourceSpider):
         """Native ids of each feed."""
         self._untimed: set[str] = set()
         """Those of which neither feed nor page told a time."""
+        self._ahead: set[str] = set()
+        """Those that their feed dates in the future."""
+        self._whole: set[str] = set()
+        """Those whose page was had before, and is asked for again because their time has come."""
 
     def lists(self) -> Iterable[str]:
         """The feeds."""
@@ -49,36 +55,51 @@ class FeedSpider(SourceSpider):
 
     def read(self, response: Response, name: str) -> Listing:
         """One feed."""
-        listing = feed.parse(
+        listing = self._read(response, name, self.now())
+        self._listed[name] = {draft.native_id for draft in listing.drafts}
+        if any(draft.stamp is None for draft in listing.drafts):
+            later = self._read(response, name, self.now() + A_DAY).drafts
+            told = {draft.native_id for draft in listing.drafts if draft.stamp}
+            self._ahead |= {draft.native_id for draft in later if draft.stamp} - told
+        return listing
+
+    def _read(self, response: Response, name: str, now: datetime) -> Listing:
+        return feed.parse(
             response.body,
             base_url=response.url,
-            now=self.now(),
+            now=now,
             declared=_charset(response),
             status=response.status,
             named=f"{self.source.id} {urlsplit(name).path}",
         )
-        self._listed[name] = {draft.native_id for draft in listing.drafts}
-        return listing
 
     def came_to(self) -> list[tuple[Outcome, str]]:
         """A feed none of whose entries has a time is not seen: they are counted nowhere."""
-        untimed = [name for name, natives in self._listed.items() if natives and natives <= self._untimed]
-        why = "所有帖子都没有可读的发布时间"
-        return [*super().came_to(), *((Outcome.SCHEMA_CHANGED, self._where(name, why)) for name in untimed)]
+        outcomes = list(super().came_to())
+        for name, natives in self._listed.items():
+            ahead = len(natives & self._untimed & self._ahead)
+            if natives and natives <= self._untimed:
+                outcomes.append((Outcome.SCHEMA_CHANGED, self._where(name, "所有帖子都没有可读的发布时间")))
+            elif ahead:
+                why = f"{ahead} 条的发布时间在未来（对方时钟快或时区写错），到那时才计入统计"
+                outcomes.append((Outcome.RESULTS, self._where(name, why)))
+        return outcomes
 
     def _where(self, name: str, detail: str) -> str:
         # Outcomes are shown and kept in many places, and what opens a private feed stands in its query.
         return super()._where(urlsplit(name).path, detail)
 
     def gather(self, listing: Listing) -> Iterator[Harvest | Request]:
-        """Entries not seen before: those that are whole at once, the others when their page has come."""
+        """Entries not seen before, or whose time has come: whole ones at once, the others with their page."""
         known = self.intake.known([draft.native_id for draft in listing.drafts])
         at_once = []
         for draft in listing.drafts:
             mark = known.get(draft.native_id)
-            if mark and mark.settled:
+            if mark and mark.settled and not mark.awaits(draft.stamp):
                 self._time(draft, mark.stamp)
                 continue
+            if mark and mark.short == 0:
+                self._whole.add(draft.native_id)
             if draft.native_id in self._asked:
                 continue
             self._asked.add(draft.native_id)
@@ -117,6 +138,10 @@ class FeedSpider(SourceSpider):
                 ),
             )
         )
+
+    def without(self, draft: Draft, outcome: tuple[Outcome, str], *, final: bool = False) -> Harvest:
+        """As everywhere; but a summary is never final for an entry whose whole text is stored."""
+        return super().without(draft, outcome, final=final and draft.native_id not in self._whole)
 
     def _time(self, draft: Draft, stamp: Stamp | None = None) -> None:
         """Note whether an entry has a time: its feed's, be it only a day, or the one that was found elsewhere."""

@@ -8,14 +8,16 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from scrapy.http import Request, Response
+from scrapy.http import HtmlResponse, Request, Response
 
 from config.settings import Source
 from crawlers.dates import Stamp
 from crawlers.draft import Draft
 from crawlers.health import worst
+from crawlers.pages.feed import WHOLE
 from crawlers.pipelines import Harvest, Intake
 from crawlers.rejects import Rejects
+from crawlers.spiders.feed import FeedSpider
 from crawlers.spiders.guba import GubaSpider
 from crawlers.spiders.weibo import WeiboSpider
 from domain.post import Engagement, Post, Tier
@@ -110,6 +112,53 @@ def test_a_whole_text_is_never_replaced_by_a_part_of_it(search: Weibo) -> None:
         assert search.crawl(reposts=reposts, long=REFUSED)[0] == []
     (post,), _ = search.crawl(reposts=5, long=LONG_TEXT)
     assert ("很长" in post.text, post.engagement.reposts) == (True, 5)
+
+
+FEED = Source(id="w", kind="feed", name="w", base_url="https://n.example", platform="news", paths=("/rss",))
+
+
+def read_feed(search: Weibo, minutes: int, entries: dict[str, str], page: Response) -> tuple[list[Post], str]:
+    """What a crawl of a feed puts so long after it is ``NOW``, and what it says; entries: texts by their times."""
+    box, now = Box(), NOW + timedelta(minutes=minutes)
+    intake = search.intake(box, now=now)
+    spider = FeedSpider(source=FEED, intake=intake, now=lambda: now)
+    items = "".join(
+        f"<item><link>/{n}</link><pubDate>{at}</pubDate><description>{text}</description>"
+        f"<content:encoded>{text if len(text) > WHOLE else ''}</content:encoded></item>"
+        for n, (at, text) in enumerate(entries.items())
+    )
+    xmlns = 'xmlns:content="http://purl.org/rss/1.0/modules/content/"'
+    body = f'<?xml version="1.0"?><rss version="2.0" {xmlns}><channel><title>t</title>{items}</channel></rss>'
+    for found in spider.on_list(HtmlResponse("https://n.example/rss", body=body.encode()), "/rss", 1, 0):
+        asked = isinstance(found, Request)
+        for harvest in spider.on_article(page, **found.cb_kwargs) if asked else [found]:
+            intake.take(harvest)
+    intake.flush()
+    return box.posts, worst(spider.came_to())[1]
+
+
+LONG_PAGE = HtmlResponse(
+    "https://n.example/0",
+    body=f"<html><body><article><p>{'云桥金融爆雷了。' * 99}</p></article></body></html>".encode(),
+)
+GONE = HtmlResponse("https://n.example/0", status=404)
+
+
+@pytest.mark.parametrize("text", ["云桥金融爆雷了。" * 199, "云桥金融爆雷了。"])
+def test_an_entry_dated_ahead_gets_its_time_when_it_has_come_and_keeps_its_text(
+    search: Weibo, text: str
+) -> None:
+    entries = {"Tue, 10 Mar 2026 00:12:00 GMT": text, "Mon, 09 Mar 2026 08:00:00 GMT": "云桥金融" * 999}
+    said = "/rss：1 条的发布时间在未来（对方时钟快或时区写错），到那时才计入统计"
+    (post, _), detail = read_feed(search, 0, entries, LONG_PAGE)
+    assert (post.date_only, detail) == (True, said)
+    assert read_feed(search, 1, entries, GONE) == ([], said)
+    if len(text) < WHOLE:
+        assert read_feed(search, 10, entries, GONE) == ([], ""), "its page has gone: the text is worth more"
+    (again,), detail = read_feed(search, 20, entries, LONG_PAGE)
+    assert (again.published_at, again.date_only) == (NOW + timedelta(minutes=12), False)
+    assert (again.text, detail) == (post.text, "")
+    assert read_feed(search, 30, entries, GONE) == ([], "")
 
 
 @pytest.mark.parametrize(
