@@ -6,7 +6,7 @@ import itertools
 import re
 import string
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from config.document import Document, Key, Value
 from config.mailbox import is_mailbox
@@ -19,6 +19,8 @@ PLACEHOLDERS = ("company", "time", "facts", "actions", "advice", "contact", "nex
 
 _VARIABLE = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
 _INVISIBLE = re.compile(r"[\s\u200b-\u200f\u2060\ufeff]")
+_CHINESE_COMMA = re.compile("[，、；]")
+_NAMES = ("name", "aliases", "products")
 
 
 def folded(name: str) -> str:
@@ -30,6 +32,9 @@ def check(documents: Mapping[str, Document], plans: Mapping[str, Document]) -> N
     """Note in each document what does not fit together; what has no shape at all is left out."""
     brands, topics = documents["brands.yaml"], documents["topics.yaml"]
     _brands(brands)
+    _run_together(brands, "brands", *_NAMES, "not_in", "not_followed_by")
+    _run_together(documents["sources.yaml"], "sources", "queries", "paths")
+    _run_together(topics, "topics", "words")
     _sources(documents["sources.yaml"])
     _topics(topics, plans)
     _rules(documents["rules.yaml"])
@@ -60,11 +65,27 @@ def _unique(document: Document, key: str, field: str) -> None:
         first.setdefault(value, index)
 
 
+def _run_together(document: Document, key: str, *fields: str) -> None:
+    """YAML does not part a list at a Chinese comma: what was meant as two names is one that no post holds."""
+    for index, item in items(document, key).items():
+        for path, text in _texts(item, fields):
+            if _CHINESE_COMMA.search(text):
+                document.report((key, index, *path), f"“{text}”像是几个写在了一起：分成几项，用英文逗号隔开")
+
+
+def _texts(item: dict[str, Value], fields: Iterable[str]) -> Iterator[tuple[tuple[Key, ...], str]]:
+    for field in fields:
+        if isinstance(item.get(field), str):
+            yield (field,), str(item[field])
+        for number, text in words(item, field).items():
+            yield (field, number), text
+
+
 def _brands(document: Document) -> None:
     _unique(document, "brands", "id")
     owner: dict[str, tuple[int, str]] = {}
     for index, brand in items(document, "brands").items():
-        names = dict(_names(brand))
+        names = dict(_texts(brand, _NAMES))
         for path, name in names.items():
             at, key = ("brands", index, *path), folded(name)
             if len(key) < 2:
@@ -74,14 +95,6 @@ def _brands(document: Document) -> None:
             if other != index:
                 document.report(at, f"“{name}”已属于品牌 {where}，两个品牌不能共用一个名字")
         _exclusions(document, index, brand, {folded(name) for name in names.values()})
-
-
-def _names(brand: dict[str, Value]) -> Iterator[tuple[tuple[Key, ...], str]]:
-    if isinstance(brand.get("name"), str):
-        yield ("name",), str(brand["name"])
-    for field in ("aliases", "products"):
-        for number, name in words(brand, field).items():
-            yield (field, number), name
 
 
 def _exclusions(document: Document, index: int, brand: dict[str, Value], names: set[str]) -> None:
