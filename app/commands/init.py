@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import sys
+from collections.abc import Mapping
 from datetime import datetime
 from importlib.resources import as_file, files
 from pathlib import Path
@@ -15,7 +17,7 @@ import typer
 from app.clock import wall
 from app.first_config import Answers, parse_source, write_config
 from app.whole_files import write_whole
-from config.environment import home_of, read_environment, secret_of
+from config.environment import home_of, merged, read_environment, secret_of
 from config.settings import Smtp
 from domain.errors import DeliveryError, UsageError, YujingError
 
@@ -24,7 +26,11 @@ EXAMPLE = (
     "--to pr@example.com --smtp smtp+starttls://pr@mail.example.com:587"
 )
 
+LOGIN = "YUJING_SMTP_PASSWORD"
+"""The variable that holds the password of the mail login."""
 Many = list[str] | None
+_COMMA = re.compile("[,，、；]")
+"""What people part a list with who type Chinese."""
 
 
 def command(
@@ -56,13 +62,13 @@ def command(
     answers = _asked(ask, name, alias, product, competitor, source, to)
     home = home_of(os.environ)
     folder = config or home / "config"
+    url = ask.one("发信服务器（如 smtp+starttls://用户@主机:587）", smtp, "--smtp")
     variables = {
         "YUJING_CONFIG": str(folder.resolve()),
-        "YUJING_SMTP_URL": ask.one("发信服务器（如 smtp+starttls://用户@主机:587）", smtp, "--smtp"),
+        "YUJING_SMTP_URL": url,
         "YUJING_MAIL_FROM": mail_from or f"yujing@{answers.recipients[0].rpartition('@')[2]}",
+        **_password(ask, url, smtp_password_file),
     }
-    if smtp_password_file:
-        variables["YUJING_SMTP_PASSWORD_FILE"] = str(smtp_password_file.resolve())
     _refuse_overruled(variables)
     environment = read_environment({**os.environ, **variables})
     with as_file(files("config")) as shipped:
@@ -73,6 +79,10 @@ def command(
     if test_mail:
         _send(answers, environment.smtp, remembered, now=wall())
     _say_next(answers, remembered)
+    if _wants_password(url) and not _password_set({"YUJING_HOME": str(home)}):
+        print(
+            f"发信密码只在环境变量里，没有写下：启动服务时也要有它，或在 {remembered} 里加一行 {LOGIN}='密码'"
+        )
 
 
 def _asked(
@@ -92,6 +102,25 @@ def _asked(
         ),
         recipients=ask.many("收件人邮箱（逗号分隔）", to) or ask.missing("--to"),
     )
+
+
+def _password(ask: _Ask, url: str, file: Path | None) -> dict[str, str]:
+    """The variable with the password of the mail login; none where none is needed or it is set already."""
+    if file:
+        return {f"{LOGIN}_FILE": str(file.resolve())}
+    if not _wants_password(url) or _password_set(os.environ):
+        return {}
+    return {LOGIN: ask.secret("发信密码（输入时不显示）", f"--smtp-password-file 或环境变量 {LOGIN}")}
+
+
+def _wants_password(url: str) -> bool:
+    """Whether an address names a user and no password."""
+    login = url.partition("://")[2].rpartition("@")[0]
+    return bool(login) and ":" not in login
+
+
+def _password_set(variables: Mapping[str, str]) -> bool:
+    return bool(secret_of(merged(variables), LOGIN).get_secret_value())
 
 
 def _say_next(answers: Answers, remembered: Path) -> None:
@@ -118,9 +147,12 @@ class _Ask:
             return given.strip() or self.missing(option)
         return str(typer.prompt(question)).strip() or self.missing(option)
 
+    def secret(self, question: str, option: str) -> str:
+        return str(typer.prompt(question, hide_input=True)) if self._terminal else self.missing(option)
+
     def many(self, question: str, given: list[str] | None) -> tuple[str, ...]:
         if given is None and self._terminal:
-            given = str(typer.prompt(question, default="", show_default=False)).replace("，", ",").split(",")
+            given = _COMMA.split(str(typer.prompt(question, default="", show_default=False)))
         return tuple(text.strip() for text in given or () if text.strip())
 
     @staticmethod

@@ -9,9 +9,14 @@ import pytest
 from typer.testing import CliRunner
 
 from app.cli import cli
+from app.commands import init
+from config.environment import read_environment
 from domain.errors import UsageError
 
 GIVEN = ("--name", "海棠金服", "--to", "pr@example.com", "--no-test-mail")
+
+
+WITH_LOGIN = ("--smtp", "smtp+starttls://pr@mail.example.com:587")
 
 
 @pytest.fixture(autouse=True)
@@ -74,3 +79,43 @@ def test_the_same_settings_in_the_environment_are_no_obstacle(
     done = CliRunner().invoke(cli, arguments, standalone_mode=False)
     assert done.exception is None
     assert (home / "config" / "brands.yaml").exists()
+
+
+def run(*arguments: str, typed: str = ""):
+    return CliRunner().invoke(cli, ["init", *arguments], input=typed, standalone_mode=False)
+
+
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    ask = init._Ask
+    monkeypatch.setattr(init, "_Ask", lambda _terminal: ask(True))
+
+
+def test_names_typed_with_chinese_commas_are_several_names(home: Path, terminal: None) -> None:
+    done = run(*GIVEN, *("--smtp", "smtp://new.example"), typed="海棠、海棠宝，海棠贷；海棠付\n\n\n\n")
+    assert done.exception is None
+    assert "aliases: [海棠, 海棠宝, 海棠贷, 海棠付]" in (home / "config" / "brands.yaml").read_text()
+
+
+def test_the_password_of_a_mail_login_is_asked_for_unseen_and_kept(home: Path, terminal: None) -> None:
+    done = run(*GIVEN, *WITH_LOGIN, typed="\n\n\n\nge'tarnt 1\n")
+    assert done.exception is None
+    assert "tarnt" not in done.output and "没有写下" not in done.output
+    assert read_environment({"YUJING_HOME": str(home)}).smtp.password.get_secret_value() == "ge'tarnt 1"
+
+
+def test_off_a_terminal_a_login_without_a_password_names_the_option(home: Path) -> None:
+    refused = run(*GIVEN, *WITH_LOGIN)
+    assert isinstance(refused.exception, UsageError)
+    assert "--smtp-password-file" in str(refused.exception)
+    assert not home.exists()
+
+
+def test_a_password_of_the_environment_alone_is_said_not_to_be_kept(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("YUJING_SMTP_PASSWORD", "geheim")
+    done = run(*GIVEN, *WITH_LOGIN)
+    assert done.exception is None
+    assert "YUJING_SMTP_PASSWORD='密码'" in done.output
+    assert "geheim" not in (home / "settings.env").read_text()
