@@ -136,6 +136,7 @@ def _configuration(folder: Path, variables: Mapping[str, str]) -> Iterator[Findi
     """The same as ``yujing check``, and what enabled sources need from the environment."""
     from config.environment import merged, secret_of
     from config.load import check, load
+    from config.notes import notes
 
     problems = check(folder)
     for problem in problems:
@@ -159,15 +160,8 @@ def _configuration(folder: Path, variables: Mapping[str, str]) -> Iterator[Findi
                 text=f"没有设置，数据源 {source.name} 需要它",
                 remedy=f"设置 {name}（或 {name}_FILE）为您自己的 Cookie，或停用它（enabled: false）",
             )
-    clocks = [clock for plan in settings.plans.values() for clock in plan.clocks]
-    doubtful = sum(not (clock.verified_at and clock.confirmed_by) for clock in clocks)
-    if doubtful:
-        yield Finding(
-            subject="法定时限",
-            ok=True,
-            text=f"{len(clocks)} 条中有 {doubtful} 条未核实或待法务确认",
-            remedy="请法务核对 plans/*.yaml 的 clocks，填写 verified_at 和 confirmed_by",
-        )
+    for note in notes(settings):
+        yield Finding(subject=note.subject, ok=True, text=note.text, remedy=note.remedy)
 
 
 def _model(app: App) -> Iterator[Finding]:

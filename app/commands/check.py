@@ -22,6 +22,7 @@ def command(
     """检查全部配置，一次列出所有问题：文件、行号、键和改法。"""
     from config.environment import config_of
     from config.load import check, load
+    from config.notes import notes
 
     folder = config or config_of(os.environ)
     problems = check(folder)
@@ -38,9 +39,5 @@ def command(
         f"数据源 {len(settings.sources)} 个（启用 {enabled} 个）、主题 {len(settings.topics)} 个、"
         f"路由 {len(settings.routes)} 条、预案 {len(settings.plans)} 份"
     )
-    clocks = [clock for plan in settings.plans.values() for clock in plan.clocks]
-    doubtful = sum(not (clock.verified_at and clock.confirmed_by) for clock in clocks)
-    if doubtful:
-        print(
-            f"提示：法定时限 {len(clocks)} 条中有 {doubtful} 条未核实或待法务确认（plans/*.yaml 的 clocks）"
-        )
+    for note in notes(settings):
+        print(plain(f"提示：{note.subject} {note.text}（{note.remedy}）"))
