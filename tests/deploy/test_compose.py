@@ -283,17 +283,18 @@ def test_redis_serves_as_it_is_configured(tmp_path: Path) -> None:
     assert (tmp_path / "redis.conf").stat().st_mode & 0o077 == 0
 
 
-def test_postgresql_gets_a_role_that_is_no_superuser(
+def test_postgresql_gets_a_role_that_is_no_superuser_and_its_dump_can_be_restored(
     postgresql_server: PostgresqlServer, tmp_path: Path
 ) -> None:
     server = postgresql_server
+    environment = {**os.environ, "PGHOST": "127.0.0.1", "PGPORT": str(server.port)}
     (tmp_path / "yujing_ledger_password").write_text("0f")
     script = (HERE / "postgresql-init.sh").read_text("utf-8")
     script = script.replace("/run/secrets", str(tmp_path)).replace("ROLE yujing", "ROLE composed")
     script = script.replace("DATABASE yujing", "DATABASE composed").replace("OWNER yujing", "OWNER composed")
-    script = script.replace("--username=postgres", f"--host=127.0.0.1 --port={server.port} --username=yujing")
-    environment = {**os.environ, "PGPASSWORD": server.password}
-    subprocess.run(["bash", "-c", script], check=True, env=environment, capture_output=True)
+    as_superuser = {**environment, "PGPASSWORD": server.password}
+    script = script.replace("--username=postgres", "--username=yujing")
+    subprocess.run(["bash", "-c", script], check=True, env=as_superuser, capture_output=True)
     address = f"postgresql://composed@127.0.0.1:{server.port}/composed"
     with psycopg.connect(address, password="0f") as connection:
         connection.execute("CREATE TABLE kept AS SELECT 1 AS n")
@@ -301,6 +302,19 @@ def test_postgresql_gets_a_role_that_is_no_superuser(
             "SELECT rolsuper, rolcreatedb, rolcreaterole FROM pg_roles WHERE rolname = current_user"
         ).fetchone()
     assert row == (False, False, False)
+    for line in _documented("docker compose exec -T postgresql "):
+        command = re.sub(r"\byujing\b", "composed", line).replace("-U postgres", "-U yujing")
+        secret = "0f" if "-U composed" in command else server.password
+        given = {**environment, "PGPASSWORD": secret}
+        subprocess.run(["bash", "-c", command], check=True, env=given, cwd=tmp_path, capture_output=True)
+    with psycopg.connect(address, password="0f") as connection:
+        assert connection.execute("SELECT n FROM kept").fetchone() == (1,)
+
+
+def _documented(prefix: str) -> list[str]:
+    """What stands behind a prefix in the lines of docs/operations.md, in their order."""
+    lines = (ROOT / "docs" / "operations.md").read_text("utf-8").splitlines()
+    return [line.removeprefix(prefix) for line in lines if line.startswith(prefix)]
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -25,6 +26,7 @@ from domain.errors import ConfigError, StoreError
 from store.ledger import AuditEntry, Ledger, open_ledger
 from store.stories import open_stories
 
+OPERATIONS = Path(__file__).parents[2] / "docs" / "operations.md"
 OwnServer = Callable[[Callable[[], PostgresqlServer]], PostgresqlServer]
 
 
@@ -435,37 +437,41 @@ def test_processes_that_start_together_migrate_once(postgresql_server: Postgresq
 
 
 def test_a_dump_restored_is_the_same_ledger(
-    postgresql_server: PostgresqlServer,
-    new_ledger_database: Callable[[], str],
-    notification,
-    tmp_path: Path,
-    now,
+    server: PostgresqlServer, notification, tmp_path: Path, now
 ) -> None:
-    """The commands of docs/operations.md."""
-    address = make_url(new_ledger_database())
-    with_password = {"PATH": os.environ["PATH"], "PGPASSWORD": str(address.password)}
-    at = ["-h", str(address.host), "-p", str(address.port), "-U", str(address.username)]
-    ledger = open_ledger(address.render_as_string(hide_password=False))
+    """The roles, the commands and the rights of docs/operations.md, word for word."""
+    section = OPERATIONS.read_text("utf-8").partition("\n## PostgreSQL\n")[2]
+    (sql,), (shell,) = (re.findall(rf"```{kind}\n(.*?)```", section, re.S) for kind in ("sql", "sh"))
+    roles, _, grants = sql.replace("'…'", f"'{server.password}'").partition("-- run")
+    grants = grants.partition("\n")[2]
+
+    def run(database: str, statements: str) -> None:
+        at = {"host": "127.0.0.1", "port": server.port, "user": OWNER, "password": server.password}
+        with psycopg.connect(dbname=database, autocommit=True, **at) as connection:
+            for statement in statements.split(";"):
+                connection.execute(statement.encode())
+
+    def opened_as(role: str, database: str) -> Ledger:
+        return opened(server, server.url(database).replace(f"{OWNER}@", f"{role}@"))
+
+    run("postgres", f"DROP DATABASE {OWNER}; {roles}")
+    opened_as("yujing_owner", "yujing").close()
+    run("yujing", grants)
+    ledger = opened_as("yujing_app", "yujing")
     ledger.outbox.enqueue([notification(f"n{n}") for n in range(9)])
     ledger.audit.record(entry(1, now))
-
-    def run(*command: object) -> None:
-        subprocess.run([*map(str, command)], env=with_password, check=True, capture_output=True)
-
-    run("pg_dump", *at, "-Fc", "-f", tmp_path / "ledger.dump", address.database)
-    ledger.audit.record(entry(2, now))
     ledger.close()
-    restored = f"{address.database}_restored"
-    run("createdb", *at, "-T", "template0", "-E", "UTF8", restored)
-    run("pg_restore", *at, "-d", restored, "--no-owner", "--exit-on-error", "--single-transaction",
-        tmp_path / "ledger.dump")  # fmt: skip
-    ledger = open_ledger(address.set(database=restored).render_as_string(hide_password=False))
+    environment = {"PATH": os.environ["PATH"], "PGPASSWORD": server.password, "PGPORT": str(server.port)}
+    shell = shell.replace("HOST", "127.0.0.1").replace("-U postgres", f"-U {OWNER}")
+    subprocess.run(["bash", "-ec", shell], env=environment, cwd=tmp_path, check=True)
+    role = grants.partition(";")[0]
+    run("yujing_new", grants.replace(role, "").replace("DATABASE yujing ", "DATABASE yujing_new "))
+    ledger = opened_as("yujing_app", "yujing_new")
     assert len(ledger.outbox.find()) == 9
     assert all(finding.ok for finding in ledger.examine())
     ledger.audit.record(entry(3, now))
     assert [each.subject for each in ledger.audit.last()] == ["3", "1"]
     ledger.close()
-    run("dropdb", *at, "--force", restored)
 
 
 def test_a_connection_is_encrypted_and_the_server_known_by_its_authority(
