@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from app import surroundings, trial_mail
 from app.clock import wall
 from app.wire import mail_channel
-from config.environment import config_of
+from config.environment import config_of, merged, secret_of
 from config.settings import Smtp
 from domain.errors import ConfigError, YujingError
 from domain.local_time import spoken
@@ -114,7 +114,7 @@ def _installed(app: App, variables: Mapping[str, str], secrets: Mapping[str, Pat
     yield Part(
         name="发信",
         look=lambda: _mail(given.smtp),
-        remedy="核对 YUJING_SMTP_URL 和 YUJING_SMTP_PASSWORD：不通时预警只会留在发件箱里",
+        remedy=_mail_remedy(variables),
     )
 
 
@@ -134,7 +134,6 @@ def _mirror(app: App) -> Mirror:
 
 def _configuration(folder: Path, variables: Mapping[str, str]) -> Iterator[Finding]:
     """The same as ``yujing check``, and what enabled sources need from the environment."""
-    from config.environment import merged, secret_of
     from config.load import check, load
     from config.notes import notes
 
@@ -211,6 +210,14 @@ def _sources(app: App) -> Iterator[Finding]:
             text="一个也没有",
             remedy="在 sources.yaml 里启用，或用 yujing import 导入已有的帖子",
         )
+
+
+def _mail_remedy(variables: Mapping[str, str]) -> str:
+    if secret_of(merged(variables), "YUJING_SMTP_URL").get_secret_value():
+        return "核对 YUJING_SMTP_URL 和 YUJING_SMTP_PASSWORD：不通时预警只会留在发件箱里"
+    return (
+        "没有设置 YUJING_SMTP_URL，试的是默认地址：设置它；由别的部件发信时（Compose 的 deliver），到那里运行"
+    )
 
 
 def _mail(smtp: Smtp) -> Iterator[Finding]:

@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 
 from packaging.requirements import Requirement
 
+from app.cli import TRAINING
 from app.clock import VARIABLE
 from app.printing import address
 from config.settings import Access, Environment
@@ -235,6 +236,15 @@ def _libraries() -> Iterator[Finding]:
         required = [Requirement(line) for line in metadata.requires("yujing") or ()]
     except metadata.PackageNotFoundError:
         required = [Requirement(name) for name in SHOWN]
+    left_out = sorted(each.name for each in required if each.name in TRAINING and not _version(each.name))
+    if left_out:
+        yield Finding(
+            subject="训练",
+            ok=True,
+            text=f"没有安装 {'、'.join(left_out)}：不影响监测，只是不能训练",
+            remedy="要训练就运行 make；容器里用 training 镜像",
+        )
+    required = [each for each in required if each.name not in left_out]
     wrong = [text for each in required if (text := _misfit(each))]
     for text in wrong:
         yield Finding(subject="库", ok=False, text=text, remedy="运行 make（按锁定的版本重装）")
@@ -247,10 +257,17 @@ def _misfit(required: Requirement) -> str:
     """What is wrong with the installed version of a library; empty when nothing is."""
     if required.marker is not None and not required.marker.evaluate({"extra": ""}):
         return ""
-    try:
-        version = metadata.version(required.name)
-    except metadata.PackageNotFoundError:
+    version = _version(required.name)
+    if not version:
         return f"没有安装 {required.name}"
     if required.specifier.contains(version, prereleases=True):
         return ""
     return f"{required.name} {version} 不合要求 {required.specifier}"
+
+
+def _version(library: str) -> str:
+    """Of what is installed; empty when it is not."""
+    try:
+        return metadata.version(library)
+    except metadata.PackageNotFoundError:
+        return ""

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ from alerts.channels import ChannelDown
 from app.cli import cli
 from app.doctor import Part, parts
 from app.sandbox.mailbox import Mailbox
-from app.surroundings import clock
+from app.surroundings import clock, program
 from app.trial_mail import to_everybody
 from app.wire import App
 from config.environment import secrets_given, shipped
@@ -113,7 +114,7 @@ def test_words_for_people_come_with_a_mark_a_word_and_a_remedy(home: Path) -> No
     assert "✓ 正常 数据目录·读写" in out
     assert "⚠ 注意 配置·法定时限" in out
     assert "✗ 有问题 发信：SMTP 127.0.0.1:25" in out
-    assert "\n    → 核对 YUJING_SMTP_URL" in out
+    assert "\n    → 没有设置 YUJING_SMTP_URL，试的是默认地址" in out
     assert "1 项有问题" in out.splitlines()[-1]
 
 
@@ -413,6 +414,23 @@ def test_a_source_that_is_blind(
     app.close()
     (text,) = bad(look("数据源"))
     assert "失明" in text and "yujing crawl w" in text
+
+
+def test_an_installation_without_the_training_libraries_is_sound(monkeypatch: pytest.MonkeyPatch) -> None:
+    version = metadata.version
+
+    def left_out(name: str) -> str:
+        if name in gone:
+            raise metadata.PackageNotFoundError(name)
+        return version(name)
+
+    monkeypatch.setattr(metadata, "version", left_out)
+    gone = {"torch", "onnx"}
+    found = {each.subject: each for each in program()}
+    assert all(each.ok for each in found.values())
+    assert "onnx、torch" in found["训练"].text and "training" in found["训练"].remedy
+    gone = {"torch", "jieba"}
+    assert ["没有安装 jieba" in text for text in bad(list(program()))] == [True]
 
 
 def test_a_mail_server_that_is_none(
