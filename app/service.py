@@ -6,12 +6,13 @@ import os
 import sys
 from collections import defaultdict
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from app.clock import VARIABLE
 from app.wire import App
 from config.settings import Source
-from domain.incident import OPEN
+from crawlers.rejects import Rejects
+from domain.incident import OPEN, Incident
 from monitor.scheduler import Job, run_process
 from store.ledger import MOST_OPEN
 from store.posts import Posts
@@ -94,10 +95,11 @@ def mirror_jobs(app: App) -> list[Job]:
 
 
 def retention_job(app: App) -> Job:
-    """Delete raw text that is too old, except the evidence of incidents that are still open."""
+    """Delete what is too old, except the evidence of incidents that are still open."""
 
     def run() -> None:
         forget_old(app, app.posts)
+        forget_copies(app)
 
     return Job(name="retention", run=run, cron=app.settings.service.retention)
 
@@ -107,8 +109,20 @@ def forget_old(app: App, posts: Posts) -> int:
 
     Evidence are the posts of all revisions of an alert: each names those of the hours that it looked at.
     """
-    incidents = app.ledger.incidents.find(statuses=OPEN, limit=MOST_OPEN)
-    held = [alert for incident in incidents for alert in incident.alerts]
+    held = [alert for incident in _open(app) for alert in incident.alerts]
     evidence = {post for id_ in held for alert in app.ledger.journal.revisions(id_) for post in alert.posts}
-    before = app.clock.now() - timedelta(days=app.settings.service.retention_days)
-    return posts.forget(before=before, keep=sorted(evidence))
+    return posts.forget(before=_oldest(app), keep=sorted(evidence))
+
+
+def forget_copies(app: App) -> None:
+    """Delete what is too old of the text that lies beside the posts: in mails that have ended, and in rejects."""
+    app.ledger.outbox.forget(before=_oldest(app), keep={incident.id for incident in _open(app)})
+    Rejects(app.home / "rejects").forget(before=_oldest(app))
+
+
+def _open(app: App) -> list[Incident]:
+    return app.ledger.incidents.find(statuses=OPEN, limit=MOST_OPEN)
+
+
+def _oldest(app: App) -> datetime:
+    return app.clock.now() - timedelta(days=app.settings.service.retention_days)

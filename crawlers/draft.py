@@ -60,6 +60,8 @@ class Reject:
     """What it was, unmasked; whoever writes it down masks it."""
     row: int | None = None
     """Number in its file, from 1."""
+    author: tuple[str, ...] = ()
+    """Names and ids of the account, as they stand in ``raw``; whoever writes it down leaves them out."""
 
 
 class Unusable(ValueError):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -163,7 +163,8 @@ class _File:
         self._textless |= reason == NO_TEXT
         if self._wrong <= SAID:
             self._say(f"{self.path} 第 {row.number} 行：{mask(tidy(reason))}")
-        self._bad.append(Reject(reason=reason, raw=row.raw, row=row.number))
+        author = _lookup(row.values or {}, self._columns.get("author", "author"))
+        self._bad.append(Reject(reason=reason, raw=row.raw, row=row.number, author=tuple(_texts(author))))
         if len(self._bad) >= BATCH:
             self._write_bad()
 
@@ -246,6 +247,15 @@ def _lookup(values: Mapping[str, Any], name: str) -> Any:
             return None
         found = found[part]
     return found
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """The texts and numbers of a value, however deep in objects and lists."""
+    if isinstance(value, str | int):
+        yield str(value)
+    elif isinstance(value, Mapping | list):
+        for each in value.values() if isinstance(value, Mapping) else value:
+            yield from _texts(each)
 
 
 def _word(value: Any, name: str) -> str:

@@ -128,7 +128,8 @@ class Intake:
         try:
             post = to_post(draft, **self._identity, now=self._now(), first=mark.stamp if mark else None)  # type: ignore[arg-type]
         except Unusable as error:
-            self._refuse((Reject(reason=str(error), raw=str(draft)),))
+            author = (draft.author_name, draft.author_id)
+            self._refuse((Reject(reason=str(error), raw=str(draft), author=author),))
             return
         self._done.add(draft.native_id)
         if mark and short and not mark.short:

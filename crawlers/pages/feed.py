@@ -96,7 +96,10 @@ def _listing(entries: list[Any], base_url: str, feed: str, now: datetime) -> Lis
         page_of_its_own = own and not _PART.search(link)
         draft = _draft(entry, native, link, now)
         if draft is None:
-            rejects.append(Reject(reason="条目没有标题也没有内容", raw=str(dict(entry))[:2000]))
+            author = (str(entry.get("author", "") or ""),)
+            rejects.append(
+                Reject(reason="条目没有标题也没有内容", raw=str(dict(entry))[:2000], author=author)
+            )
         else:
             drafts.setdefault(native, draft if page_of_its_own else replace(draft, more=""))
     return Listing.of(drafts.values(), rejects, timed=False)

@@ -44,10 +44,18 @@ def parse(body: bytes, *, base_url: str, now: datetime, board: str = "", status:
     for row in rows:
         draft = _draft(row, base_url, board, now) if isinstance(row, dict) else None
         if draft is None:
-            rejects.append(Reject(reason="帖子缺少 post_id 或 post_title", raw=str(row)[:2000]))
+            reason = "帖子缺少 post_id 或 post_title"
+            rejects.append(Reject(reason=reason, raw=str(row)[:2000], author=_author(row)))
         else:
             drafts.setdefault(draft.native_id, draft)
     return Listing.of(drafts.values(), rejects, more=True, total=count(member(listing, "count")) or None)
+
+
+def _author(row: object) -> tuple[str, str]:
+    """(name, id)."""
+    user = member(row, "post_user")
+    name, id_ = (words(member(user, key)) or words(member(row, key)) for key in ("user_nickname", "user_id"))
+    return name, id_
 
 
 def _draft(row: dict[str, Any], base_url: str, board: str, now: datetime) -> Draft | None:
@@ -57,9 +65,7 @@ def _draft(row: dict[str, Any], base_url: str, board: str, now: datetime) -> Dra
     if not native or not (title or content):
         return None
     code = words(row.get("stockbar_code")) or board
-    user = row.get("post_user")
-    name = words(member(user, "user_nickname")) or words(row.get("user_nickname"))
-
+    name, id_ = _author(row)
     return Draft(
         native_id=native,
         # A list shows the title alone, which on guba is the head of the text or all of it.
@@ -69,7 +75,7 @@ def _draft(row: dict[str, Any], base_url: str, board: str, now: datetime) -> Dra
         url=f"{base_url.rstrip('/')}/news,{code},{native}.html"
         if _SAFE.match(code) and _SAFE.match(native)
         else "",
-        author_id=words(member(user, "user_id")) or words(row.get("user_id")),
+        author_id=id_,
         author_name=name,
         engagement=Engagement(
             reposts=count(row.get("post_forward_count")),

@@ -48,7 +48,8 @@ def _listing(rows: list[Any], data: object, base_url: str, now: datetime) -> Lis
         main = member(row, "main")
         draft = _draft(main, member(row, "author"), base_url, now) if isinstance(main, dict) else None
         if draft is None:
-            rejects.append(Reject(reason="投诉缺少 sn 或内容", raw=str(row)[:2000]))
+            reason, author = "投诉缺少 sn 或内容", _author(main, member(row, "author"))
+            rejects.append(Reject(reason=reason, raw=str(row)[:2000], author=author))
         else:
             drafts.setdefault(draft.native_id, draft)
     current, last = count(member(data, "pager", "current")), count(member(data, "pager", "page_amount"))
@@ -62,7 +63,7 @@ def _draft(main: dict[str, Any], author: object, base_url: str, now: datetime) -
     text = _text(main)
     if not native or not (title or text):
         return None
-    name = words(member(author, "title")) or words(member(author, "name"))
+    name, id_ = _author(main, author)
     address = words(main.get("url")) or (f"/complaint/view/{native}/" if native.isalnum() else "")
     return Draft(
         native_id=native,
@@ -70,9 +71,7 @@ def _draft(main: dict[str, Any], author: object, base_url: str, now: datetime) -
         text=text or title,
         stamp=_stamp(main.get("timestamp"), now),
         url=canonical(address, base_url) if address else "",
-        author_id=words(main.get("uid"))
-        or words(member(author, "uid"))
-        or words(member(author, "wb_userid")),
+        author_id=id_,
         # 匿名 is nobody's name: as one it would make all anonymous people one author.
         author_name=name if "匿名" not in name else "",
         engagement=Engagement(
@@ -81,6 +80,13 @@ def _draft(main: dict[str, Any], author: object, base_url: str, now: datetime) -
             likes=count(main.get("upvote_amount")),
         ),
     )
+
+
+def _author(main: object, author: object) -> tuple[str, str]:
+    """(name, id)."""
+    name = words(member(author, "title")) or words(member(author, "name"))
+    id_ = words(member(main, "uid")) or words(member(author, "uid")) or words(member(author, "wb_userid"))
+    return name, id_
 
 
 def _text(main: dict[str, Any]) -> str:

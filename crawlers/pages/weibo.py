@@ -86,7 +86,9 @@ def _posts(cards: list[Any], base_url: str, now: datetime) -> tuple[list[Draft],
         native = words(blog.get("id")) or words(blog.get("mid"))
         text = plain(words(blog.get("text"))).strip()
         if not native or not text:
-            rejects.append(Reject(reason="微博缺少 id 或 text", raw=str(blog)[:2000]))
+            user = blog.get("user")
+            author = (words(member(user, "screen_name")), words(member(user, "id")))
+            rejects.append(Reject(reason="微博缺少 id 或 text", raw=str(blog)[:2000], author=author))
         elif native not in drafts:
             drafts[native] = _draft(blog, native, text, base_url, now)
     return list(drafts.values()), rejects

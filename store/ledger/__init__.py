@@ -6,7 +6,7 @@ UPDATE (``… WHERE version = ?``), so that two processes never do the same thin
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Generic, Protocol, TypeVar
@@ -221,6 +221,12 @@ class Outbox(Protocol):
 
     def carried(self, id_: str) -> list[Notification]:
         """What else is told in a message: those grouped into it, or into one whose place it took."""
+
+    def forget(self, *, before: datetime, keep: Collection[str]) -> int:
+        """Empty the bodies of messages made before a time whose life has ended; returns how many.
+
+        That they were sent, and to whom, stays. ``keep``: incidents whose messages stay whole.
+        """
 
     def counts(self) -> Mapping[str, int]:
         """How many messages are in each state that any is in."""

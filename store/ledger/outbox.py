@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -136,6 +136,13 @@ class SqlOutbox:
                 taken = [each.id for each in found if each.error.startswith(REPLACED)]
                 known.update(taken)
         return grouped
+
+    def forget(self, *, before: datetime, keep: Collection[str]) -> int:
+        """Empty the bodies of messages made before a time whose life has ended; returns how many."""
+        ended = (outbox.c.state.in_(("sent", "failed")), outbox.c.body != b"")
+        old = (outbox.c.created_at < before, outbox.c.incident.not_in(sorted(keep)))
+        with self._handle.write() as connection:
+            return connection.execute(update(outbox).where(*old, *ended).values(body=b"")).rowcount
 
     def counts(self) -> Mapping[str, int]:
         """How many messages are in each state that any is in."""

@@ -6,12 +6,15 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from app.commands.status import collect
-from app.service import forget_old
+from app.service import forget_copies, forget_old
 from app.wire import App
+from crawlers.draft import Reject
+from crawlers.rejects import Rejects
 from domain.alert import Level
 from domain.assessment import Assessment, Sentiment
 from domain.incident import Incident, IncidentStatus, TimelineEvent
 from domain.post import Post, post_id
+from store.ledger import Notification
 from store.posts import Judged
 from tests.alerts import sample
 
@@ -54,6 +57,23 @@ def _judged(native: str) -> Judged:
     )
 
 
+def _mail(id_: str, incident: str) -> Notification:
+    return Notification(
+        id=id_,
+        channel="email",
+        recipient="pr@yunqiao.cn",
+        subject="【橙】云桥金融",
+        body="提现不到账".encode(),
+        alert="a",
+        revision=1,
+        incident=incident,
+        route="pr",
+        created_at=OLD,
+        not_before=OLD,
+        level=Level.ORANGE,
+    )
+
+
 def test_an_old_open_incident_behind_a_hundred_newer_ones(app: App) -> None:
     first, later, other = _judged("1"), _judged("2"), _judged("3")
     app.posts.put([first, later, other])
@@ -68,6 +88,14 @@ def test_an_old_open_incident_behind_a_hundred_newer_ones(app: App) -> None:
         event = TimelineEvent(incident=incident.id, at=at, actor="王芳", kind="false_alarm")
         assert app.ledger.incidents.change(ended, event)
     assert collect(app)["incidents_open"] == [old.id]
+    mails = [_mail("m1", old.id), _mail("m2", incident.id)]
+    app.ledger.outbox.enqueue(mails)
+    for mail in mails:
+        app.ledger.outbox.sent(mail.id, at=OLD)
+    Rejects(app.home / "rejects").write("import", [Reject(reason="缺少 text", raw="{}")], now=OLD)
+    forget_copies(app)
+    assert {mail.id for mail in app.ledger.outbox.find() if mail.body} == {"m1"}
+    assert (app.home / "rejects" / "import.jsonl").read_text() == ""
     assert forget_old(app, app.posts) == 1
     assert set(app.posts.known([each.post.id for each in (first, later, other)])) == {
         first.post.id,

@@ -24,7 +24,7 @@ from crawlers.draft import Draft, tidy
 from crawlers.health import Listing, of_status, walled, worst
 from crawlers.marks import MAX_TRIES, Mark
 from crawlers.middlewares import retry_after
-from crawlers.pages import article, feed, guba, weibo
+from crawlers.pages import article, feed, guba, heimao, weibo
 from crawlers.pages.markup import plain
 from crawlers.privacy import mask
 from crawlers.rejects import MAX_FILE, Reject, Rejects
@@ -235,6 +235,39 @@ def test_rejects_are_set_aside_when_they_grow(tmp_path: Path, monkeypatch: pytes
     assert MAX_FILE > 10
     assert json.loads(rejects.path("s").read_text(encoding="utf-8"))["reason"] == "第2"
     assert json.loads((tmp_path / "r" / "s.jsonl.1").read_text(encoding="utf-8"))["reason"] == "第1"
+
+
+def test_rejects_of_before_a_time_are_forgotten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rejects = Rejects(tmp_path / "r")
+    rejects.forget(before=NOW)
+    assert not (tmp_path / "r").exists()
+    rejects.write("t", [Reject(reason="老", raw="")], now=NOW - timedelta(days=9))
+    monkeypatch.setattr("crawlers.rejects.MAX_FILE", 10)
+    for days in (9, 1):
+        rejects.write("s", [Reject(reason=f"{days} 天前", raw="")], now=NOW - timedelta(days=days))
+    monkeypatch.setattr("crawlers.rejects.MAX_FILE", MAX_FILE)
+    rejects.write("s", [Reject(reason="今天", raw="")], now=NOW)
+    with rejects.path("t").open("a") as broken:
+        broken.write('{"at": "2026-')
+    rejects.forget(before=NOW - timedelta(days=2))
+    kept = {path.name: path.read_text("utf-8") for path in (tmp_path / "r").iterdir()}
+    assert kept.keys() == {"s.jsonl", "s.jsonl.1", "t.jsonl"}
+    assert [json.loads(line)["reason"] for line in kept["s.jsonl"].splitlines()] == ["1 天前", "今天"]
+    assert kept["t.jsonl"] == kept["s.jsonl.1"] == ""
+
+
+def test_what_a_page_rejects_names_its_author_apart() -> None:
+    blog = {"mblog": {"user": {"screen_name": "张三丰", "id": 5550001}}}
+    (weibo_reject,) = weibo.parse(
+        json.dumps({"ok": 1, "data": {"cards": [blog]}}).encode(), base_url="https://m.example", now=NOW
+    ).rejects
+    row = {"main": {"uid": 5550001}, "author": {"title": "张三丰"}}
+    (heimao_reject,) = heimao.parse(
+        json.dumps({"result": {"data": {"complaints": [row]}}}).encode(),
+        base_url="https://t.example",
+        now=NOW,
+    ).rejects
+    assert weibo_reject.author == heimao_reject.author == ("张三丰", "5550001")
 
 
 def test_unknown_sources_name_near_misses() -> None:

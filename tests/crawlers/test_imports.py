@@ -310,6 +310,18 @@ def test_rejects_are_masked(desk: Desk) -> None:
         assert secret not in written + "".join(desk.said)
 
 
+def test_rejects_name_no_author(desk: Desk) -> None:
+    rows: list[dict[str, Any]] = [
+        {"text": 5, "who": "张三丰真名", "note": "张三丰真名说"},
+        {"text": "一", "who": {"screen": "李四光真名", "uid": 5550001}},
+        {"text": 6, "who": "王五\U0001f600真名"},
+    ]
+    desk.run(desk.file("a.jsonl", "\n".join(map(json.dumps, rows))), columns={"author": "who"})
+    written = (desk.folder / "rejects" / "import.jsonl").read_text()
+    assert len(desk.rejects()) == 3 and "张***说" in written
+    assert "真名" not in written and "5550001" not in written
+
+
 def test_a_line_that_is_too_long_is_one_bad_row(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rows, "MAX_LINE", 1000)
     long = json.dumps({"text": "长" * 1000}, ensure_ascii=False)

@@ -176,6 +176,26 @@ def test_only_a_message_in_nobodys_hands_is_dropped(ledger: Ledger, notification
     assert {(each.state, each.body) for each in ledger.outbox.find()} == {("dropped", b"")}
 
 
+def test_old_messages_that_have_ended_keep_all_but_their_bodies(ledger: Ledger, notification, now) -> None:
+    ids = ("sent", "failed", "held", "new", "waiting", "operator")
+    incidents = {"held": "INC-open", "operator": ""}
+    made = {"new": now + HOUR}
+    ledger.outbox.enqueue(
+        [
+            notification(id_, incident=incidents.get(id_, "INC-closed"), created_at=made.get(id_, now))
+            for id_ in ids
+        ]
+    )
+    for id_ in ("sent", "held", "new", "operator"):
+        ledger.outbox.sent(id_, at=now)
+    ledger.outbox.failed("failed", error="550", at=now)
+    assert ledger.outbox.forget(before=now + MINUTE, keep={"INC-open"}) == 3
+    assert ledger.outbox.forget(before=now + MINUTE, keep={"INC-open"}) == 0
+    assert {each.id for each in ledger.outbox.find() if not each.body} == {"sent", "failed", "operator"}
+    assert {each.subject for each in ledger.outbox.find()} == {"【橙】云桥金融"}
+    assert ledger.outbox.forget(before=now + 2 * HOUR, keep=()) == 2
+
+
 def test_a_message_withdrawn_is_told_anew(ledger: Ledger, notification, alert, now) -> None:
     for each in (alert("a1"), alert("b1", fingerprint="b")):
         ledger.alerts.put(each)
