@@ -33,7 +33,7 @@ lint: setup
 	@$(BIN)/lint-imports
 	@$(BIN)/mypy
 
-# Settings and random passwords for docker-compose.yml; keeps what is there.
+# Settings, random passwords and a configuration to edit for docker-compose.yml; keeps what is there.
 compose-env:
 	@deploy/compose/env.sh
 

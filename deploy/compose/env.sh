@@ -1,17 +1,25 @@
 #!/usr/bin/env bash
-# What docker-compose.yml needs beside itself (`make compose-env`): .env with the settings, and random passwords, one a
-# file. Nothing that is there is changed and no password is printed; run again after an upgrade, it adds what is new.
+# What docker-compose.yml needs beside itself (`make compose-env`): .env with the settings, random passwords, one a
+# file, and a copy of the configuration to edit, which git does not know, so that an upgrade meets no edited file.
+# Nothing that is there is changed and no password is printed; run again after an upgrade, it adds what is new.
 #
-# env.sh [FOLDER]: where to write .env, and the passwords under its SECRETS_FOLDER; default: the repository.
+# env.sh [FOLDER]: where to write .env, and what its SECRETS_FOLDER and CONFIG_FOLDER name; default: the repository.
 set -euo pipefail
 umask 077
 here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
 folder="$(cd "${1:-$here/../..}" && pwd)"
-secrets="$(sed -n 's/^SECRETS_FOLDER=//p' "$folder/.env" 2>/dev/null || true)"
-case "${secrets:=./deploy/compose/secrets}" in
-  /*) ;;
-  *) secrets="$folder/${secrets#./}" ;;
-esac
+
+# named SETTING: the folder that it names in .env, or in the template.
+named() {
+  local value
+  value="$(cat "$folder/.env" "$here/env.template" 2>/dev/null | sed -n "s/^$1=//p" | head -n 1)"
+  case "$value" in
+    /*) echo "$value" ;;
+    *) echo "$folder/${value#./}" ;;
+  esac
+}
+secrets="$(named SECRETS_FOLDER)"
+config="$(named CONFIG_FOLDER)"
 
 # Passwords that only the programs know, and keys: 48 hexadecimal digits need no escaping anywhere.
 names=(elastic_password kibana_system_password kibana_objects_key kibana_session_key kibana_importer_password
@@ -39,6 +47,13 @@ for name in "${names[@]}"; do
 done
 fresh "$secrets/smtp_password" 644 </dev/null || true
 
+mkdir -p "$(dirname "$config")"
+if mkdir "$config" 2>/dev/null; then
+  cp -R "$here"/../../config/*.yaml "$here/../../config/plans" "$config"
+  chmod -R a+rX "$config"
+  echo "compose: copied the configuration to $config, for you to edit"
+fi
+
 if fresh "$folder/.env" 600 < "$here/env.template"; then
   echo "compose: wrote .env"
 else
@@ -55,5 +70,6 @@ echo "compose: made $made of ${#names[@]} passwords in $secrets, kept the others
 echo "compose: people open Kibana as 'yujing_reader' with the password in kibana_reader_password"
 
 # The containers read these as users of their own.
-unreadable="$(find "$here" "$here/../elasticsearch" "$here/../../config" -path "$here/secrets" -prune -o ! -perm -o=r -print)"
+unreadable="$(find "$here" "$here/../elasticsearch" "$config" -path "$secrets" -prune -o ! -perm -o=r -print
+  find "$secrets" -type f ! -perm -o=r)"
 [ -z "$unreadable" ] || printf 'compose: not readable for everybody (chmod a+rX):\n%s\n' "$unreadable" >&2

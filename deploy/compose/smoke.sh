@@ -18,7 +18,8 @@ docker info >/dev/null 2>&1 || fail "the Docker engine does not answer"
 folder="$(mktemp -d)"
 deploy/compose/env.sh "$folder" >/dev/null
 # The shell's variables go before those of the file.
-export SECRETS_FOLDER="$folder/deploy/compose/secrets" ELASTIC_PORT=19200 KIBANA_PORT=15601
+export SECRETS_FOLDER="$folder/deploy/compose/secrets" CONFIG_FOLDER="$folder/deploy/compose/config"
+export ELASTIC_PORT=19200 KIBANA_PORT=15601
 export ELASTIC_HEAP=1g ELASTIC_MEMORY=2g KIBANA_MEMORY=1500m
 compose() { docker compose --env-file "$folder/.env" --project-name yujing-smoke "$@"; }
 inside() { compose exec -T "$@"; }

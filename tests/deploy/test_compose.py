@@ -25,6 +25,7 @@ from jsonschema import Draft202012Validator
 
 from app.cli import COMMANDS
 from config.environment import VARIABLES, read_environment
+from config.load import check
 from deploy.engines import elasticsearch, free_port
 from deploy.engines.postgresql import PostgresqlServer
 
@@ -234,10 +235,40 @@ def test_env_is_written_once_and_passwords_are_not_shown(tmp_path: Path) -> None
 
 
 def test_passwords_go_where_the_settings_say(tmp_path: Path) -> None:
-    (tmp_path / ".env").write_text("SECRETS_FOLDER=./kept/here\n")
+    (tmp_path / ".env").write_text("SECRETS_FOLDER=./kept/here\nCONFIG_FOLDER=./own\n")
     subprocess.run([HERE / "env.sh", tmp_path], check=True, capture_output=True)
+    assert (tmp_path / "own" / "brands.yaml").is_file()
     assert {path.name for path in (tmp_path / "kept" / "here").iterdir()} == COMPOSE["secrets"].keys()
     assert not (tmp_path / "deploy").exists()
+
+
+def test_the_configuration_to_edit_is_a_copy_that_git_does_not_know(tmp_path: Path) -> None:
+    def run() -> str:
+        return subprocess.run([HERE / "env.sh", tmp_path], check=True, capture_output=True, text=True).stdout
+
+    assert "for you to edit" in run()
+    folder = tmp_path / SETTINGS["CONFIG_FOLDER"]
+    assert check(folder) == []
+    assert all(path.stat().st_mode & 0o004 for path in (folder, *folder.rglob("*")))
+    (folder / "brands.yaml").write_text("mine")
+    assert "for you to edit" not in run()
+    assert (folder / "brands.yaml").read_text() == "mine"
+    for ignore in (".gitignore", ".dockerignore"):
+        ignored = {line.rstrip("/") for line in (ROOT / ignore).read_text().splitlines()}
+        assert {"deploy/compose/config", "deploy/compose/secrets"} <= ignored
+
+
+def test_a_password_that_the_containers_could_not_read_is_named(tmp_path: Path) -> None:
+    def run() -> str:
+        return subprocess.run([HERE / "env.sh", tmp_path], check=True, capture_output=True, text=True).stderr
+
+    assert run() == ""
+    secret = tmp_path / "deploy" / "compose" / "secrets" / "yujing_secret"
+    secret.chmod(0o600)
+    assert str(secret) in run()
+    (tmp_path / "old").write_text("0f" * 32)
+    subprocess.run(["install", "-m", "444", tmp_path / "old", secret], check=True)
+    assert run() == ""
 
 
 def test_two_at_once_agree(tmp_path: Path) -> None:

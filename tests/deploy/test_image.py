@@ -70,7 +70,8 @@ def test_everything_that_is_copied_is_there_and_sent() -> None:
 
 
 @pytest.mark.parametrize(
-    "path", [".env", ".git/config", "deploy/compose/secrets/elastic_password", "tests/conftest.py", ".venv/bin/python",
+    "path", [".env", ".git/config", "deploy/compose/secrets/elastic_password",
+             "deploy/compose/config/brands.yaml", "tests/conftest.py", ".venv/bin/python",
              "app/__pycache__/cli.cpython-311.pyc"]
 )  # fmt: skip
 def test_what_is_nobodys_business_stays_out_of_the_build(path: str) -> None:
