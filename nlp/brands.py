@@ -15,12 +15,19 @@ from nlp.wordlists import words
 
 _HAN = "\u4e00-\u9fff"
 _INVISIBLE = "\u00ad\u180e\ufeff\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\u0300-\u036f"
-_BETWEEN = rf"(?:[ –—☀-➿{MARKS}]|</?[a-z][^<>]{{0,80}}>)[{_INVISIBLE}]*"
+_MARK, _TAG = f"[ –—☀-➿{MARKS}]", "</?[a-z][^<>]{0,80}>"
+_BETWEEN = f"(?:{_MARK}|{_TAG})[{_INVISIBLE}]*"
 """A mark or a tag (<em>云桥</em>金融) between two characters of a name."""
 _DROPPED = re.compile(rf"(?<=[{_HAN}])[{_INVISIBLE}]*(?:{_BETWEEN}){{1,2}}(?=[{_HAN}])|[{_INVISIBLE}]+")
+_UNSEEN = re.compile(f"[{_INVISIBLE}]+|{_TAG}")
+_SEAM = "\0"
+"""Stands for a mark between two characters. A name may have it inside; a word that rules a name out may not:
+云桥 镇上, 小白 云桥."""
 
 _LONGEST_WORD = 4
 """Characters of a word that is looked for beside a mark."""
+_BEYOND = 2
+"""Characters of a name behind a word in which it begins: with one, it may be there by chance (登云桥借道)."""
 _KIND = (
     "app|公司|分公司|集团|有限|责任|股份|总部|平台|官方|官网|客服|软件|小程序|信息|科技|技术|网络|数据|金融|消费|小额|"
     "贷款|服务|咨询|管理"
@@ -53,8 +60,11 @@ def _table() -> dict[int, str]:
     return table
 
 
-def fold(text: str) -> tuple[str, Sequence[int]]:
-    """The text for comparing, and for each of its characters (and its end) the place in the original."""
+def fold(text: str, seam: str = "") -> tuple[str, Sequence[int]]:
+    """The text for comparing, and for each of its characters (and its end) the place in the original.
+
+    ``seam``: the character for a mark between two others that a reader sees.
+    """
     low = text.translate(_table())
     if not _DROPPED.search(low):
         return low, range(len(low) + 1)
@@ -64,6 +74,9 @@ def fold(text: str) -> tuple[str, Sequence[int]]:
     for dropped in _DROPPED.finditer(low):
         parts.append(low[last : dropped.start()])
         places.extend(range(last, dropped.start()))
+        if seam and _UNSEEN.sub("", dropped[0]):
+            parts.append(seam)
+            places.append(dropped.start())
         last = dropped.end()
     parts.append(low[last:])
     places.extend(range(last, len(low) + 1))
@@ -89,10 +102,10 @@ def as_written(text: str, names: Sequence[str]) -> tuple[str, ...]:
 
 def _is_chance(folded: str, places: Sequence[int], start: int, end: int) -> bool:
     """Two characters with a mark between them of which one belongs to another word: 北京 东莞 does not name 京东."""
-    if end - start != 2 or places[start] + 1 == places[start + 1]:
+    if len(folded[start:end].replace(_SEAM, "")) != 2 or places[start] + 1 == places[end - 1]:
         return False
     before = (folded[at : start + 1] for at in range(max(0, start - _LONGEST_WORD + 1), start))
-    after = (folded[start + 1 : at] for at in range(end + 1, min(len(folded), end + _LONGEST_WORD - 1) + 1))
+    after = (folded[end - 1 : at] for at in range(end + 1, min(len(folded), end + _LONGEST_WORD - 1) + 1))
     return any(rarity(word, 0) for word in (*before, *after))
 
 
@@ -101,6 +114,11 @@ def bounded(name: str) -> str:
     left = r"(?<![a-z0-9])" if re.match(r"[a-z0-9]", name) else ""
     right = r"(?![a-z0-9])" if re.search(r"[a-z0-9]$", name) else ""
     return f"{left}{re.escape(name)}{right}"
+
+
+def _seamed(name: str) -> str:
+    """A pattern for a name with marks between its characters."""
+    return re.sub(f"(?<=[{_HAN}])(?=[{_HAN}])", f"{_SEAM}?", bounded(name))
 
 
 class BrandMatcher:
@@ -119,7 +137,7 @@ class BrandMatcher:
                     self._spared.setdefault(low, set()).add(brand.id)
         self._brand = {name: brand for name, (brand, _) in named.items()}
         spared = [name for name in self._spared if name not in named]
-        patterns = [(name, bounded(name) + tail) for name, (_, tail) in named.items()]
+        patterns = [(name, _seamed(name) + tail) for name, (_, tail) in named.items()]
         patterns += [(name, re.escape(name)) for name in spared]
         patterns.sort(key=lambda pair: -len(pair[0]))
         self._pattern = re.compile("|".join(pattern for _, pattern in patterns)) if patterns else None
@@ -128,20 +146,16 @@ class BrandMatcher:
 
     def find(self, text: str) -> list[Mention]:
         """Mentions in order, as written in ``text``; they never overlap."""
-        if self._pattern is None:
-            return []
-        low, places = fold(text)
-        found: list[Mention] = []
-        at = 0
-        while match := self._pattern.search(low, at):
-            at = match.end()
-            if (brand := self._brand.get(match[0])) is None:
-                found += self._inside(text, low, places, match)
-            elif _is_chance(low, places, *match.span()):
-                at = match.start() + 1
-            else:
-                found.append(self._mention(text, places, brand, *match.span()))
-        return found
+        low, places = fold(text, _SEAM)
+        return [
+            Mention(
+                brand_id=self._brand[low[start:end].replace(_SEAM, "")],
+                name=text[places[start] : places[end - 1] + 1],
+                start=places[start],
+                end=places[end - 1] + 1,
+            )
+            for start, end in self._spans(low, places)
+        ]
 
     def brand_of(self, name: str) -> str:
         """The brand whose name this is, with a place or a legal form too (云桥金融APP); else empty.
@@ -155,16 +169,29 @@ class BrandMatcher:
         brands = {mention.brand_id for mention in mentions}
         return brands.pop() if len(brands) == 1 and _NO_OTHER.fullmatch(rest) else ""
 
-    def _inside(self, text: str, low: str, places: Sequence[int], word: re.Match[str]) -> Iterator[Mention]:
-        """Other brands named within a longer word that is none of its own brand."""
-        at, spared = word.start(), self._spared[word[0]]
-        while self._names is not None and (inner := self._names.search(low, at, word.end())):
-            if self._brand[inner[0]] in spared or _is_chance(low, places, *inner.span()):
-                at = inner.start() + 1
+    def _spans(self, low: str, places: Sequence[int]) -> Iterator[tuple[int, int]]:
+        at = 0
+        while self._pattern is not None and (match := self._pattern.search(low, at)):
+            at = match.end()
+            if match[0] in self._spared and match[0] not in self._brand:
+                for span in self._inside(low, places, match):
+                    yield span
+                    at = max(at, span[1])
+            elif _is_chance(low, places, *match.span()):
+                at = match.start() + 1
             else:
-                yield self._mention(text, places, self._brand[inner[0]], *inner.span())
-                at = inner.end()
+                yield match.span()
 
-    def _mention(self, text: str, places: Sequence[int], brand: str, start: int, end: int) -> Mention:
-        first, last = places[start], places[end - 1] + 1
-        return Mention(brand_id=brand, name=text[first:last], start=first, end=last)
+    def _inside(self, low: str, places: Sequence[int], word: re.Match[str]) -> Iterator[tuple[int, int]]:
+        """Names in a longer word that is none of its own brand: of other brands, and those that go on well beyond
+        the word, which then stands there by chance (不明不白云桥金融)."""
+        at, spared = word.start(), self._spared[word[0]]
+        while self._names is not None and at < word.end():
+            inner = self._names.match(low, at)
+            at += 1
+            if inner is None or _is_chance(low, places, *inner.span()):
+                continue
+            own = self._brand[inner[0].replace(_SEAM, "")] in spared
+            if not own or inner.end() >= word.end() + _BEYOND:
+                yield inner.span()
+                at = inner.end()

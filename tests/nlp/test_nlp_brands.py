@@ -36,6 +36,21 @@ def test_words_after_and_around_spare_the_brand() -> None:
     assert names("我在大云桥头等你") == [("hekou", "桥头")]
 
 
+def test_what_rules_a_name_out_stands_unbroken_beside_it() -> None:
+    for text in ("云桥 镇上的人", "#云桥#镇上", "云桥/镇上", "云桥😡镇上", "大 云桥头条", "大😭云桥头条"):
+        assert names(text) == [("yunqiao", "云桥")], text
+    for text in ("<em>云桥</em>镇今天下雨", "云桥\u200b镇", "云\u200b桥镇"):
+        assert names(text) == [], text
+    assert names("大云桥 金融") == [("yunqiao", "云桥 金融")]
+
+
+def test_a_name_that_goes_on_well_beyond_a_longer_word_is_named() -> None:
+    find = BrandMatcher([CLOUD.model_copy(update={"not_in": ("白云桥",)})]).find
+    for text in ("不明不白云桥金融就扣费", "纯小白 云桥金融提现三天"):
+        assert [mention.name for mention in find(text)] == ["云桥金融"], text
+    assert find("白云桥宝马店,白云桥") == []
+
+
 def test_latin_names_are_whole_words() -> None:
     assert names("yq提现") == [("yunqiao", "yq")]
     assert names("YQL语句") == []
