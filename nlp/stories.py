@@ -1,8 +1,7 @@
 """Near-duplicates as one story, in a small table that all workers share (``store.stories``).
 
-MinHash by datasketch over 3-character shingles; sixteen bands of four find the candidates (a pair at Jaccard .8 is
-missed once in five thousand), the signatures' agreement decides. Only the last days are kept, so memory and disk are
-bounded.
+MinHash by datasketch over 3-character shingles; sixteen bands of four find the candidates, the signatures' agreement
+decides. Only the last days are kept, so memory and disk are bounded.
 """
 
 from __future__ import annotations
@@ -24,6 +23,9 @@ from store.stories import Kept, Rows, StoryTable
 PERMUTATIONS = 64
 BANDS = 16
 ALIKE = 0.8
+SHARED = BANDS - int(PERMUTATIONS * (1 - ALIKE))
+"""Bands that two signatures share at least when they are alike: each unequal value breaks one of them. Texts of one
+template with other numbers share fewer, and there may be thousands of them."""
 LEAST = 6
 """Shingles below which a text is too short to be a copy of anything but itself."""
 READ = 2_000
@@ -65,7 +67,7 @@ class Stories:
         self, table: StoryTable, *, keep: timedelta = timedelta(days=7), most: int = 200_000
     ) -> None:
         self._table, self._keep, self._most = table, keep.total_seconds(), most
-        self._since_cut = 0
+        self._since_cut = CUT_AFTER  # a worker that only ever places a few posts forgets as well
         self._empty: Any = None
 
     def close(self) -> None:
@@ -117,7 +119,7 @@ class Stories:
         keys: list[int] = []
         if signature is not None:
             keys = _keys(signature)
-            story = self._nearest(rows.firsts(keys), signature, at) or told.post
+            story = self._nearest(rows.firsts(keys, least=SHARED), signature, at) or told.post
         blob = b"" if signature is None else signature.tobytes()
         kept = Kept(post=told.post, story=story, at=at, account=told.account, signature=blob)
         # Copies are found through the story's first post: bands stay few in a flood.

@@ -32,8 +32,8 @@ class Rows(Protocol):
     def story_of(self, post: str) -> str | None:
         """The story of a post that is remembered."""
 
-    def firsts(self, keys: Sequence[int]) -> list[Kept]:
-        """First posts of stories that share one of the bands."""
+    def firsts(self, keys: Sequence[int], *, least: int) -> list[Kept]:
+        """First posts of stories that share at least ``least`` of the bands."""
 
     def add(self, kept: Kept, keys: Sequence[int]) -> None:
         """Remember a post; ``keys`` are the bands by which it is found, 63-bit numbers."""

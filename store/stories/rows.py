@@ -22,12 +22,12 @@ class SqlRows:
         found = self._execute("SELECT story FROM story_posts WHERE post = ?", (post,))
         return str(found[0][0]) if found else None
 
-    def firsts(self, keys: Sequence[int]) -> list[Kept]:
-        """First posts of stories that share one of the bands."""
+    def firsts(self, keys: Sequence[int], *, least: int) -> list[Kept]:
+        """First posts of stories that share at least so many of the bands."""
         rows = self._execute(
             "SELECT post, story, at, account, signature FROM story_posts WHERE post IN"
-            f" (SELECT post FROM story_bands WHERE key IN ({_marks(keys)}))",
-            keys,
+            f" (SELECT post FROM story_bands WHERE key IN ({_marks(keys)}) GROUP BY post HAVING count(*) >= ?)",
+            (*keys, least),
         )
         return [
             Kept(post=post, story=story, at=at, account=account, signature=bytes(signature))
@@ -57,8 +57,8 @@ class SqlRows:
 
     def acts(self, accounts: Sequence[str], *, near: float, limit: int) -> list[tuple[str, str, float]]:
         """What these accounts published, nearest to a time first."""
-        rows = self._execute(
-            f"SELECT account, story, at FROM story_posts WHERE account IN ({_marks(accounts)})"
+        rows = self._execute(  # accounts are never empty; to say so is what lets SQLite use the partial index
+            f"SELECT account, story, at FROM story_posts WHERE account IN ({_marks(accounts)}) AND account <> ''"
             " ORDER BY abs(at - ?) LIMIT ?",
             (*accounts, near, limit),
         )

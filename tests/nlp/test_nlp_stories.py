@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import numpy as np
 import psycopg
 import pytest
 from pydantic import SecretStr
@@ -15,8 +16,9 @@ from config.settings import Access
 from deploy.engines.postgresql import PostgresqlServer
 from domain.errors import StoreError
 from nlp.coordination import suspicion
-from nlp.stories import Stories, Told
+from nlp.stories import ALIKE, BANDS, PERMUTATIONS, SHARED, Stories, Told, _keys
 from store.stories import Kept, open_stories
+from store.stories.sqlite import SqliteStories
 
 NOW = datetime(2026, 6, 1, 2, tzinfo=UTC)
 TEXT = (
@@ -101,7 +103,7 @@ def test_a_failed_batch_leaves_nothing(opened: Callable[..., Stories]) -> None:
     assert table.size() == 0
     with table.writing() as rows:
         assert rows.story_of("a") is None
-        assert rows.firsts([1]) == []
+        assert rows.firsts([1], least=1) == []
 
 
 def test_what_is_older_than_the_window_starts_a_new_story(opened: Callable[..., Stories]) -> None:
@@ -112,10 +114,49 @@ def test_what_is_older_than_the_window_starts_a_new_story(opened: Callable[..., 
 
 def test_memory_is_bounded(opened: Callable[..., Stories]) -> None:
     stories = opened(most=100)
-    told = [Told(post=str(i), text=f"第{i}条", at=NOW + timedelta(seconds=i)) for i in range(5_200)]
+    told = [Told(post=str(i), text=f"第{i}条", at=NOW + timedelta(seconds=i)) for i in range(5_600)]
     for start in range(0, len(told), 400):
         stories.place(told[start : start + 400])
     assert stories._table.size() <= 500
+
+
+def test_what_single_runs_place_is_forgotten_too(opened: Callable[..., Stories]) -> None:
+    for day in (0, 30, 60):
+        stories = opened()
+        stories.place(
+            [Told(post=f"{day}-{n}", text=f"第{n}条", at=NOW + timedelta(days=day)) for n in range(9)]
+        )
+    assert stories._table.size() == 9
+
+
+def test_only_stories_that_share_enough_bands_are_compared(opened: Callable[..., Stories]) -> None:
+    with opened()._table.writing() as rows:
+        rows.add(Kept(post="a", story="a", at=0.0, account="", signature=b""), [1, 2, 3, 4])
+        assert rows.firsts([1, 2, 3, 9], least=4) == []
+        assert [kept.post for kept in rows.firsts([1, 2, 3, 4, 9], least=4)] == ["a"]
+
+
+def test_signatures_that_are_alike_share_enough_bands() -> None:
+    signature = np.arange(PERMUTATIONS, dtype=np.uint32)
+    other = signature.copy()
+    broken = int(PERMUTATIONS * (1 - ALIKE))
+    other[:: PERMUTATIONS // BANDS][:broken] += (
+        1_000  # one unequal value in each of as many bands as there can be
+    )
+    assert (signature == other).mean() >= ALIKE
+    assert len({*_keys(signature)} & {*_keys(other)}) == SHARED
+
+
+def test_what_accounts_published_is_found_by_an_index(tmp_path: Path) -> None:
+    table = SqliteStories(tmp_path / "s.db")
+    asked: list[str] = []
+    table._db.set_trace_callback(asked.append)
+    with table.writing() as rows:
+        rows.acts(["u", "v"], near=0.0, limit=9)
+    (statement,) = (each for each in asked if each.startswith("SELECT"))
+    ((*_, plan), *_) = table._db.execute(f"EXPLAIN QUERY PLAN {statement}").fetchall()
+    assert "story_posts_account" in plan
+    table.close()
 
 
 def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
