@@ -10,7 +10,7 @@ from functools import cache
 from config.settings import Brand
 from nlp.clean import simplify
 from nlp.disguise import MARKS
-from nlp.rarity import rarity
+from nlp.rarity import are_two_words
 from nlp.wordlists import words
 
 _HAN = "\u4e00-\u9fff"
@@ -24,8 +24,6 @@ _SEAM = "\0"
 """Stands for a mark between two characters. A name may have it inside; a word that rules a name out may not:
 云桥 镇上, 小白 云桥."""
 
-_LONGEST_WORD = 4
-"""Characters of a word that is looked for beside a mark."""
 _BEYOND = 2
 """Characters of a name behind a word in which it begins: with one, it may be there by chance (登云桥借道)."""
 _KIND = (
@@ -104,9 +102,7 @@ def _is_chance(folded: str, places: Sequence[int], start: int, end: int) -> bool
     """Two characters with a mark between them of which one belongs to another word: 北京 东莞 does not name 京东."""
     if len(folded[start:end].replace(_SEAM, "")) != 2 or places[start] + 1 == places[end - 1]:
         return False
-    before = (folded[at : start + 1] for at in range(max(0, start - _LONGEST_WORD + 1), start))
-    after = (folded[end - 1 : at] for at in range(end + 1, min(len(folded), end + _LONGEST_WORD - 1) + 1))
-    return any(rarity(word, 0) for word in (*before, *after))
+    return are_two_words(folded, start, end - 1)
 
 
 def bounded(name: str) -> str:

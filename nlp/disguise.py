@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from nlp.pinyin import TONES
+from nlp.rarity import are_two_words
 from nlp.wordlists import words
 
 _PLAIN = {ord(tone): plain for plain, tones in TONES.items() for tone in tones}
@@ -131,7 +132,12 @@ def _found(text: str) -> Iterator[Span]:
     plain = text.translate(_PLAIN)
     for word in hidden:
         for match in lists.patterns[word].finditer(plain):
-            if match[0] != word and _still_told(match[0], word) and not _is_hashtag(match):
+            if (
+                match[0] != word
+                and _still_told(match[0], word)
+                and not _is_hashtag(match)
+                and not _is_chance(match)
+            ):
                 yield *match.span(), word
 
 
@@ -143,6 +149,13 @@ def _still_told(written: str, word: str) -> bool:
         or (left > 0 and len(written) > len(word) + 2)
         or (written.isalpha() and len(written) > 4 and word not in _lists().unclear)
     )
+
+
+def _is_chance(found: re.Match[str]) -> bool:
+    """Whether what was found stands across the border of two ordinary words (损失/联系人, 慢跑/路跑)."""
+    if len(_HAN.findall(found[0])) != 2 or _LATIN.search(found[0]):
+        return False
+    return are_two_words(found.string, found.start(), found.end() - 1)
 
 
 def _is_hashtag(found: re.Match[str]) -> bool:

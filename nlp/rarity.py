@@ -21,3 +21,15 @@ def _idf() -> dict[str, str]:
 def rarity(word: str, otherwise: float) -> float:
     """Inverse document frequency of a word in jieba's corpus: the rarer, the larger; the median is 11.98."""
     return float(_idf().get(word, otherwise))
+
+
+LONGEST_WORD = 4
+"""Characters of a word that is looked for beside a mark."""
+
+
+def are_two_words(text: str, left: int, right: int) -> bool:
+    """Whether a known word ends at the character ``left``, or one begins at ``right``: what marks and blanks between
+    them keep apart are two words (北京 东莞, 慢跑/路跑), not one that is hidden (京·东, 跑.路)."""
+    before = (text[at : left + 1] for at in range(max(0, left - LONGEST_WORD + 1), left))
+    after = (text[right:at] for at in range(right + 2, min(len(text), right + LONGEST_WORD) + 1))
+    return any(rarity(word, 0) for word in (*before, *after))

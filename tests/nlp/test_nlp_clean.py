@@ -47,6 +47,7 @@ from nlp.clean import clip, joined, normalise, own_words
         ("非法集(zi)与高利[dai]", "非法集资与高利贷"),
         ("跑★路,跑☆路,诈&骗,提#现", "跑路,跑路,诈骗,提现"),
         ("涉嫌zp", "涉嫌诈骗"),
+        ("都是诈*,还我钱,诈×团伙", "都是诈骗,还我钱,诈骗团伙"),
         ("又抱雷,首家暴雷平台,暴雷电话,bei捕,被.捕", "又爆雷,首家爆雷平台,爆雷电话,被捕,被捕"),
     ],
 )
@@ -71,6 +72,8 @@ def test_hostile_spelling_is_undone_and_honest_spelling_kept(written: str, meant
         "拥抱雷锋精神,熊抱雷军,拥抱了雷军",
         "今晚有暴雷雨,次贷风暴雷曼倒闭",
         "我们组被BU砍了",
+        "**反欺诈**能力领先,**全民反诈**宣传,反欺诈*反洗钱,**诈骗**",
+        "意外损失/联系人管理,慢跑/路跑爱好者,十公里跑|路线图,发展/期待,防诈骗 局长来支招,前提·现有用户",
     ],
 )
 def test_ordinary_text_stays(text: str) -> None:
