@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 
 from config.settings import Brand
 from nlp.clean import simplify
 from nlp.disguise import MARKS
-from nlp.rarity import are_two_words
+from nlp.rarity import are_two_words, rarity
 from nlp.wordlists import words
 
 _HAN = "\u4e00-\u9fff"
@@ -32,6 +32,8 @@ _KIND = (
 )
 _NO_OTHER = re.compile(rf"(?:{_KIND}|{'|'.join(words('places'))}|[省市\W])*")
 """What may stand around a name without making it another's."""
+_PLACE = re.compile(rf"\A(?:(?:{'|'.join(words('places'))})[省市]?)+")
+_LAST_KIND = re.compile(rf"(?:{_KIND}|\([^()]*\)|\W)\Z", re.IGNORECASE)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -96,6 +98,41 @@ def as_written(text: str, names: Sequence[str]) -> tuple[str, ...]:
                 written[name] = text[places[found.start()] : places[found.end() - 1] + 1]
                 break
     return tuple(written.get(name, name) for name in names)
+
+
+def as_called(text: str, names: Sequence[str]) -> tuple[str, ...]:
+    """Of normalised names each that the text lacks as the text calls that company, if it does: 云桥金融 for
+    深圳云桥金融信息服务有限公司 or 云桥金融APP, but not within another of the names."""
+    low = text.lower()
+    there = [name for name in dict.fromkeys(names) if name.lower() in low]
+    if len(there) == len(set(names)):
+        return tuple(names)
+    named = "|".join(re.escape(name.lower()) for name in sorted(there, key=len, reverse=True) if name)
+    others = re.sub(named, " ", low) if named else low
+    called = {
+        name: next((short for short in _shorter(name) if re.search(bounded(short.lower()), others)), name)
+        for name in set(names).difference(there)
+    }
+    return tuple(called.get(name, name) for name in names)
+
+
+@lru_cache(4096)
+def _shorter(name: str) -> tuple[str, ...]:
+    """The name with ever less of what its company is, then without its place, the longest first.
+
+    Nothing of a name that says nothing else, and no ordinary word by itself (阳光消费金融: 阳光消费, not 阳光).
+    """
+    found: list[str] = []
+    rest = name
+    for whole in (name, _PLACE.sub("", name)):
+        rest = whole
+        while (less := _LAST_KIND.sub("", rest)) != rest:
+            found.append(rest)
+            rest = less
+        found.append(rest)
+    if len(rest) < 2:
+        return ()
+    return tuple(short for short in found if short != name and (len(short) > 2 or not rarity(short, 0)))
 
 
 def _is_chance(folded: str, places: Sequence[int], start: int, end: int) -> bool:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from domain.errors import ModelError
-from nlp.brands import as_written
+from nlp.brands import as_called, as_written
 from nlp.bundle import Bundle, open_bundle
 from nlp.clean import clip, joined, normalise
 from nlp.encoder import Encoder, softmax
@@ -212,7 +212,10 @@ class Runtime:
         wide = _stack(logits, "wide")
         there = [told_of(text, names) for text, names, _ in keys]
         several = np.array(
-            [len(own or set(names)) > 1 for own, (_, names, _) in zip(there, keys, strict=True)]
+            [
+                len({name.lower() for name in own or names}) > 1
+                for own, (_, names, _) in zip(there, keys, strict=True)
+            ]
         )
         named = np.array([named for _, _, named in keys])
         length = reach(np.array([len(text) for text, _, _ in keys]))
@@ -273,7 +276,7 @@ def _key(item: Item, finance: bool) -> Key:
     found = FOUND if item.found else GIVEN
     named = GIVEN if finance else found if item.entities else UNNAMED
     text = joined(clip(item.title), clip(item.text))
-    return text, as_written(text, tuple(map(_name, item.entities))), named
+    return text, as_called(text, as_written(text, tuple(map(_name, item.entities)))), named
 
 
 @lru_cache(4096)

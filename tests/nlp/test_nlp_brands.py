@@ -5,7 +5,7 @@ import time
 import pytest
 
 from config.settings import Brand
-from nlp.brands import BrandMatcher, as_written
+from nlp.brands import BrandMatcher, as_called, as_written
 
 CLOUD = Brand(
     id="yunqiao",
@@ -98,6 +98,26 @@ def test_names_that_a_text_hides_are_given_as_it_has_them() -> None:
         "别家",
         "",
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "called"),
+    [
+        ("深圳云桥金融信息服务有限公司", "云桥金融"),
+        ("云桥信息APP", "云桥"),
+        ("上海云桥(北京)信息服务有限公司", "云桥"),
+        ("支付宝(中国)网络技术有限公司", "支付宝"),
+        ("lufax公司", "lufax"),
+        ("阳光消费金融", "阳光消费金融"),
+        ("北京安穗理财", "北京安穗理财"),
+        ("上海金融信息服务有限公司", "上海金融信息服务有限公司"),
+        ("山寨云桥金融", "山寨云桥金融"),
+        ("", ""),
+    ],
+)
+def test_a_full_name_is_given_as_the_text_calls_the_company(name: str, called: str) -> None:
+    text = "阳光下云桥金融和安穗理财、支付宝、Lufax都在做金融信息服务"
+    assert as_called(text, (name, "安穗理财")) == (called, "安穗理财")
 
 
 def test_a_name_is_a_brands_when_nothing_in_it_makes_it_anothers() -> None:

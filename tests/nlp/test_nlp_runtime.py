@@ -107,6 +107,23 @@ def test_of_a_company_that_the_text_lacks_nothing_is_said(runtime: Runtime) -> N
     assert only.entities[0][0] > 0.5, "a text that names nobody else is about whom we are asked"
 
 
+@pytest.mark.parametrize("name", ["云桥金融APP", "深圳云桥金融信息服务有限公司"])
+def test_a_company_given_by_its_full_name_is_judged_as_the_text_calls_it(runtime: Runtime, name: str) -> None:
+    text = "云桥金融提现三天不到账，客服失联，已经报警。安穗理财暂时正常。"
+    full, short = (
+        runtime.judge([Item(text=text, entities=(each, "安穗理财"))])[0] for each in (name, "云桥金融")
+    )
+    assert full.entities == short.entities and full.entities[0][0] > 0.5 > full.entities[1][0]
+
+
+def test_one_company_given_in_two_cases_is_one(runtime: Runtime) -> None:
+    one, both = (
+        runtime.judge([Item(text="Lufax提现不了", entities=names)])[0]
+        for names in (("Lufax",), ("lufax", "LUFAX"))
+    )
+    assert both.entities == one.entities * 2
+
+
 def test_a_long_name_is_found(runtime: Runtime) -> None:
     name = "云" * 80 + "公司"
     (judged,) = runtime.judge(
