@@ -33,6 +33,8 @@ _WIDE = frozenset(
     ["金融", "财富", "网贷", "投资", "普惠", "科技", "金服", "证券", "理财", "基金", "支付", "资本"]
 )
 """Ends before which a place is no name (上海金融); before others it may be one (上海银行)."""
+_FIRM = frozenset(words("firms"))
+_WIDTH = {code: chr(code - 0xFEE0) for code in range(0xFF01, 0xFF5F)}
 _SHORT = frozenset(["贷网", "财网", "投网", "融网", "票网", "豆网", "金所"])
 """Ends so telling that one character before them is enough (宜贷网)."""
 _NO_HEAD = "出间络初而候信私骗房学续转时同网利额还借放助拒车农"
@@ -85,9 +87,14 @@ class EntityFinder:
         known = bytearray(len(text))
         for start, end in spans:
             known[start:end] = b"\1" * (end - start)
+        starts = {end: start for start, end in spans}
         for match in self._ending.finditer(text):
             begin = _begin(text, match)
-            if begin is not None and not any(known[begin : match.end()]):
+            first = starts.get(match.start())
+            if match[0] in _FIRM and first is not None:
+                if match[0] not in _SURE or not text[first : match.start()].endswith(_SURE_ENDS):
+                    spans.append((first, match.end()))
+            elif begin is not None and not any(known[begin : match.end()]):
                 spans.append((begin, match.end()))
         spans += _registered(text)
         for match in _QUOTED.finditer(text):
@@ -97,12 +104,13 @@ class EntityFinder:
 
 
 def _plain(text: str) -> tuple[str, Sequence[int]]:
-    """Simplified characters without invisible ones, blanks for links; and the place of each in the original."""
+    """Simplified characters of half width without invisible ones, blanks for links; and each one's place in the
+    original."""
     plain = simplify(text)
     places = (
         range(len(text)) if len(plain) == len(text) else [i for i, char in enumerate(text) if simplify(char)]
     )
-    return LINKS.sub(lambda link: " " * len(link[0]), plain), places
+    return LINKS.sub(lambda link: " " * len(link[0]), plain).translate(_WIDTH), places
 
 
 def _listed(line: str) -> tuple[str, str]:
