@@ -39,11 +39,16 @@ _MARKUP = re.compile(
     re.IGNORECASE,
 )
 """Tags (of some the end went with a link), character references and places of pictures: {IMG:1}."""
+_ASIDE = re.compile(
+    rf"(?:回复)?@[\w\-·]{{2,15}}(?![\w\-·])|\[(?:{'|'.join(map(re.escape, words('emoticons')))})\]",
+    re.IGNORECASE,
+)
+"""People who are spoken to or passed on (//@name:), and pictures written as words ([允悲])."""
 
 
-def _readable(text: str) -> str:
-    """The text with blanks instead of markup, as long as before."""
-    return _MARKUP.sub(lambda found: " " * len(found[0]), text)
+def _without(pattern: re.Pattern[str], text: str) -> str:
+    """The text with blanks instead of what is found, as long as before."""
+    return pattern.sub(lambda found: " " * len(found[0]), text)
 
 
 @lru_cache(4096)
@@ -68,15 +73,22 @@ class Terms:
 
         ``names`` found in it, in whatever script or case, are taken as words and shown as given.
         """
-        text = " ".join(_readable(text).split())[:READ].lower()
+        text = " ".join(_without(_MARKUP, text).split())[:READ].lower()
         counts: Counter[str] = Counter()
         for name in sorted(names, key=len, reverse=True):  # a name within another one is not its piece
             plain = _plain(name)
             if len(plain) > 1 and (times := text.count(plain)):
                 counts[name] += times
                 text = text.replace(plain, " ")
-        cut = Counter(self._segmenter.tokens(text))
-        counts.update({word: n for word, n in cut.items() if self._telling(word)})
+        cut = Counter(self._segmenter.tokens(_without(_ASIDE, text)))
+        # A Chinese word that was only guessed, and once: a shred, or somebody's name.
+        counts.update(
+            {
+                word: n
+                for word, n in cut.items()
+                if self._telling(word) and (n > 1 or word.isascii() or self._segmenter.knows(word))
+            }
+        )
         # A word that jieba's corpus never saw is as telling as its rarer half (11.98 is the median there).
         weight = {word: n * rarity(word, 11.98) for word, n in counts.items()}
         best = sorted(weight, key=lambda word: (-weight[word], word))
@@ -109,7 +121,7 @@ class Terms:
         carried = wide.carriers(text, outputs)
         plain = [_plain(name) for name in names]
         scored: dict[str, float] = {}
-        for word, place in self._segmenter.placed(_readable(text)):
+        for word, place in self._segmenter.placed(_without(_ASIDE, _without(_MARKUP, text))):
             worth = float(carried[place : place + len(word)].sum())
             if word in self._risk:
                 worth = max(worth, 0.0) * 1.5 + 1e-3

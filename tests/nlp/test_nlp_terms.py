@@ -30,6 +30,32 @@ def test_markup_and_words_that_say_nothing_are_no_keywords(terms: Terms, text: s
     assert set(terms.keywords(normalise(text))) == {"提现困难", "客服", "失联"}
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "气死了//@爱吃鱼的陈晓红:转发//@北漂小周1990:提现困难,客服失联",
+        "回复@林志强_深圳:提现困难 @北漂小周 客服失联,气死",
+        "[怒][笑cry][doge][允悲]提现困难[二哈],客服失联,气死",
+    ],
+)
+def test_people_who_are_passed_on_and_pictures_are_no_keywords(terms: Terms, text: str) -> None:
+    found = terms.keywords(normalise(text))
+    assert {"提现困难", "失联", "客服", "气死"} >= set(found) >= {"提现困难", "失联"}
+
+
+def test_a_company_that_is_spoken_to_and_what_follows_at_once_stay(terms: Terms) -> None:
+    assert set(terms.keywords("@云桥金融 提现困难", ["云桥金融"])) == {"云桥金融", "提现困难"}
+    assert "提现困难" in terms.keywords("@监管部门请各位领导严查这家公司提现困难的事情")
+
+
+def test_regulators_are_words_and_what_was_guessed_once_is_none(terms: Terms) -> None:
+    text = "已向银保监会投诉，银保监局和国家金融监督管理总局受理，网信办没回，经理刘芳芳"
+    found = terms.keywords(text)
+    assert {"银保监会", "银保监局", "国家金融监督管理总局", "网信办"} <= set(found)
+    assert not {"保监会", "保监局", "刘芳芳"} & set(found)
+    assert "刘芳芳" in terms.keywords("经理刘芳芳说提现困难，找刘芳芳")
+
+
 def test_words_between_less_and_more_stay(terms: Terms) -> None:
     assert "收益" in terms.keywords("年化<收益>通胀")
 
