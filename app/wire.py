@@ -160,7 +160,7 @@ class App:
         directory = self.models.in_use()
         if self._loaded is None or self._loaded[0] != directory:
             runtime = self._load(directory)
-            self._loaded = (directory, runtime, self._analyzer(runtime))
+            self._loaded = (directory, runtime, self._analyzer(runtime, self._stories))
         return self._loaded[1]
 
     def _load(self, directory: Path) -> Runtime:
@@ -184,7 +184,19 @@ class App:
         """The classifier with another model. Raises ``ModelError``."""
         from nlp.runtime import Runtime
 
-        return self._analyzer(Runtime.load(directory))
+        return self._analyzer(Runtime.load(directory), self._stories)
+
+    @cached_property
+    def analyzer_apart(self) -> Analyzer:
+        """The classifier with the model in use, for a replay: its stories are its own, and forgotten with it.
+
+        Raises ``ModelError``.
+        """
+        from nlp.stories import Stories
+        from store.stories.sqlite import SqliteStories
+
+        # The service's stories go by the id of a post: under the ids of a file they would be those of other texts.
+        return self._analyzer(self._load(self.models.in_use()), self._open(Stories(SqliteStories(None))))
 
     @cached_property
     def _stories(self) -> Stories:
@@ -202,7 +214,7 @@ class App:
         """Id of each source that belongs to one brand → that brand."""
         return {source.id: source.brand for source in self.settings.sources if source.brand}
 
-    def _analyzer(self, runtime: Runtime) -> Analyzer:
+    def _analyzer(self, runtime: Runtime, stories: Stories) -> Analyzer:
         from nlp.analyzer import Analyzer
 
         settings = self.settings
@@ -210,7 +222,7 @@ class App:
             runtime=runtime,
             segmenter=self.segmenter,
             brands=settings.brands,
-            stories=self._stories,
+            stories=stories,
             about=self.owned,
             risk_words={word for topic in settings.topics for word in topic.words},
         )

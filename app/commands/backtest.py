@@ -59,7 +59,7 @@ def _posts(app, path: Path, complain: _Complaints) -> tuple[TableCounts, ReplayP
     rows = read_posts(
         path,
         secret=app.environment.secret.get_secret_value().encode(),
-        assess=lambda found: list(app.analyzer.assess(found)),
+        assess=lambda found: app.analyzer_apart.assess(found),
         now=app.clock.now(),
         complain=complain,
     )
