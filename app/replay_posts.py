@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -21,45 +21,71 @@ Named = tuple[Judged, dict[str, Sentiment]]
 """A post with its sentiment towards every brand that it names."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Replayed:
+    """What came of a file."""
+
+    posts: list[Named]
+    nameless: int
+    """Posts that name no brand and bring none; they are not among ``posts``."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Read:
+    """A row before it is judged."""
+
+    post: Post
+    assessment: Assessment | None
+    """Its own."""
+    brand: str
+    """Whom it is about where its text names nobody."""
+
+
 def read_posts(
     path: Path,
     *,
     secret: bytes,
     assess: Callable[[Sequence[Post]], list[Assessment]],
+    brand_of: Callable[[str], str],
     now: datetime,
     complain: Callable[[str], None],
-) -> list[Named]:
+) -> Replayed:
     """Judged posts of a JSONL file; rows without ``assessment`` are judged by ``assess``.
 
-    The brand is that of the assessment's entities (``brand``, else ``name``), else the row's own ``brand``.
-    A row that cannot be used is told and left out. Raises ``InputError``.
+    The brand is that of the assessment's entities (``brand``, else ``name``), else the row's own ``brand``;
+    ``brand_of`` gives the id for any of its names. A row that cannot be used is told and left out. Raises
+    ``InputError``.
     """
-    found: list[Named] = []
-    waiting: list[tuple[Post, str]] = []
+    rows: list[_Read] = []
     for row in read_rows(path, needs="text"):
         try:
-            values = _values(row)
-            post = _post(values, secret=secret, now=now)
-            brand = values.get("brand")
-            brand = brand if isinstance(brand, str) else ""
-            given = values.get("assessment")
-            if given is None:
-                waiting.append((post, brand))
-            else:
-                found.append(_row(post, _assessment(post, given), brand))
+            rows.append(_read(_values(row), secret=secret, brand_of=brand_of, now=now))
         except Unusable as error:
             complain(f"{path} 第 {row.number} 行：{error}，略过")
+    found = [_named(row.post, row.assessment, row.brand) for row in rows if row.assessment]
+    waiting = [row for row in rows if not row.assessment]
     for start in range(0, len(waiting), _BATCH):
         part = waiting[start : start + _BATCH]
-        judged = assess([post for post, _ in part])
-        found += [_row(post, each, brand) for (post, brand), each in zip(part, judged, strict=True)]
-    return [row for row in found if row[1]]
+        judged = assess([row.post for row in part])
+        found += [_named(row.post, each, row.brand) for row, each in zip(part, judged, strict=True)]
+    posts = [each for each in found if each[1]]
+    return Replayed(posts=posts, nameless=len(found) - len(posts))
 
 
 def _values(row: Row) -> dict[str, Any]:
     if row.values is None:
         raise Unusable(row.error)
     return row.values
+
+
+def _read(values: dict[str, Any], *, secret: bytes, brand_of: Callable[[str], str], now: datetime) -> _Read:
+    post = _post(values, secret=secret, now=now)
+    given, brand = values.get("assessment"), values.get("brand")
+    return _Read(
+        post=post,
+        assessment=None if given is None else _assessment(post, given, brand_of),
+        brand=brand_of(brand) if isinstance(brand, str) and brand else "",
+    )
 
 
 def _post(values: dict[str, Any], *, secret: bytes, now: datetime) -> Post:
@@ -78,8 +104,10 @@ def _tier(values: dict[str, Any]) -> Tier:
         raise Unusable("tier 不认识") from error
 
 
-def _row(post: Post, assessment: Assessment, brand: str) -> Named:
-    brands = {each.brand: each.sentiment for each in assessment.entities if each.brand}
+def _named(post: Post, assessment: Assessment, brand: str) -> Named:
+    # Where a brand is called by two of its names, the worst that is said of it counts.
+    entities = sorted(assessment.entities, key=lambda each: each.negative)
+    brands = {each.brand: each.sentiment for each in entities if each.brand}
     if not brands and brand:
         brands = {brand: assessment.sentiment}
     if not assessment.story:
@@ -87,15 +115,15 @@ def _row(post: Post, assessment: Assessment, brand: str) -> Named:
     return Judged(post=post, assessment=assessment), brands
 
 
-def _assessment(post: Post, given: object) -> Assessment:
+def _assessment(post: Post, given: object, brand_of: Callable[[str], str]) -> Assessment:
     """The judgement of a row, in the shape of ``yujing analyze``. Raises ``Unusable``."""
     try:
-        return _read(post, given)
+        return _judged(post, given, brand_of)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise Unusable(f"assessment 读不出来（{type(error).__name__}）") from error
 
 
-def _read(post: Post, given: Any) -> Assessment:
+def _judged(post: Post, given: Any, brand_of: Callable[[str], str]) -> Assessment:
     sentiment = Sentiment(given["sentiment"])
     probabilities = {each.value: float(each is sentiment) for each in Sentiment}
     probabilities |= {Sentiment(key).value: float(p) for key, p in (given.get("probabilities") or {}).items()}
@@ -113,7 +141,7 @@ def _read(post: Post, given: Any) -> Assessment:
         sentiment=sentiment,
         probabilities=probabilities,
         topics=topics,
-        entities=tuple(_entity(each) for each in given.get("entities") or ()),
+        entities=tuple(_entity(each, brand_of) for each in given.get("entities") or ()),
         ad=bool(given.get("ad", False)),
         ad_probability=float(given.get("ad_probability", 0.0)),
         story=str(given.get("story", "")),
@@ -122,7 +150,7 @@ def _read(post: Post, given: Any) -> Assessment:
     )
 
 
-def _entity(each: Any) -> EntityJudgement:
+def _entity(each: Any, brand_of: Callable[[str], str]) -> EntityJudgement:
     sentiment = Sentiment(each["sentiment"])
     probability = float(each.get("probability", 1.0))
     negative = float(
@@ -134,5 +162,5 @@ def _entity(each: Any) -> EntityJudgement:
         sentiment=sentiment,
         probability=probability,
         negative=negative,
-        brand=str(each.get("brand") or name),
+        brand=brand_of(str(each.get("brand") or name)),
     )

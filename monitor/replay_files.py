@@ -25,11 +25,11 @@ _MOST_BUCKETS = 5 * 366 * 288
 Complain = Callable[[str], None]
 
 
-def read_counts(path: Path, *, complain: Complain) -> TableCounts:
+def read_counts(path: Path, *, complain: Complain, brand_of: Callable[[str], str] = str) -> TableCounts:
     """Counts of a CSV with ``timestamp,brand,posts,negative``, one row a 5-minute bucket and brand.
 
-    A time without zone is Asia/Shanghai; rows of the same bucket add up. A row that cannot be read is told and
-    left out. Raises ``InputError`` when the file cannot be read at all.
+    A time without zone is Asia/Shanghai; ``brand_of`` gives the id for a name; rows of the same bucket add up. A row
+    that cannot be read is told and left out. Raises ``InputError`` when the file cannot be read at all.
     """
     rows: dict[str, list[tuple[int, float, float]]] = {}
     with opened(path) as file:
@@ -39,7 +39,7 @@ def read_counts(path: Path, *, complain: Complain) -> TableCounts:
             except (ValueError, OverflowError):
                 complain(f"{path} 第 {number} 行：读不出来（{','.join(row)[:80]}），略过")
                 continue
-            rows.setdefault(brand, []).append(counted)
+            rows.setdefault(brand_of(brand), []).append(counted)
     if not rows:
         raise InputError(f"{path}: 没有一行读得出来")
     return _table(path, rows)
@@ -110,9 +110,9 @@ def _table(path: Path, rows: dict[str, list[tuple[int, float, float]]]) -> Table
 def read_incidents(path: Path, *, complain: Complain) -> list[Known]:
     """Incidents of a JSONL file with ``brand``, ``start``, ``end``; a time without zone is Asia/Shanghai.
 
-    Raises ``InputError`` when the file cannot be read or holds not one incident.
+    A file without one line says that nothing happened. Raises ``InputError`` when it cannot be read, or no line can.
     """
-    found = []
+    found, bad = [], 0
     with opened(path) as file:
         for number, line in enumerate(file, start=1):
             if not line.strip():
@@ -120,8 +120,9 @@ def read_incidents(path: Path, *, complain: Complain) -> list[Known]:
             try:
                 found.append(_incident(json.loads(line)))
             except (ValueError, KeyError, TypeError, RecursionError, OverflowError):
+                bad += 1
                 complain(f"{path} 第 {number} 行：不是 {{brand,start,end}}，略过")
-    if not found:
+    if bad and not found:
         raise InputError(f"{path}: 没有一条读得出来的事件")
     return found
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,12 +16,15 @@ from domain.errors import InputError, UsageError
 from domain.local_time import iso
 
 if TYPE_CHECKING:
+    from app.replay_names import ReplayNames
     from config.settings import Brand, Settings
     from monitor.backtest import Known, Raised, Summary
     from monitor.replay_stores import ReplayPosts, TableCounts
 
 EXAMPLE = "例：yujing backtest --counts counts.csv --incidents incidents.jsonl"
 _SAID = 20
+_SCORES = ("recall", "precision", "median_delay_min", "false_per_brand_week")
+"""Keys of the summary that need incidents; null where there is nothing to divide by."""
 
 
 def command(
@@ -32,47 +37,65 @@ def command(
     ] = None,
     incidents: Annotated[Path | None, typer.Option(help='JSONL：{"brand","start","end"}，给出则打分')] = None,
 ) -> None:
-    """用服务自己的基线、检测和定级重放历史；每个预警一行 JSON，最后一行是汇总。"""
+    """用服务自己的基线、检测和定级重放历史；每个预警一行 JSON，最后一行是汇总；品牌写编号、名称或别名都可以。"""
     if (posts is None) == (counts is None):
         raise UsageError("请给出 POSTS.jsonl 或 --counts FILE.csv，二者之一")
+    from app.replay_names import ReplayNames
     from monitor.replay_files import read_counts, read_incidents
+    from monitor.replay_stores import ReplayPosts
 
     app = ctx.obj()
     complain = _Complaints()
-    known = read_incidents(incidents, complain=complain) if incidents is not None else None
-    from monitor.replay_stores import ReplayPosts
-
+    names = ReplayNames(app.settings.brands)
+    known = None
+    if incidents is not None:
+        found = read_incidents(incidents, complain=complain)
+        known = [replace(each, brand=names.id_of(each.brand)) for each in found]
     if counts is not None:
-        table, said = read_counts(counts, complain=complain), ReplayPosts([])
+        table = read_counts(counts, complain=complain, brand_of=names.id_of)
+        said = ReplayPosts([])
     else:
         assert posts is not None
-        table, said = _posts(app, posts, complain)
+        table, said = _posts(app, posts, names, complain)
     complain.end()
-    _replay(app.settings, table, said, known, with_topics=counts is None)
+    for unheard in sorted({each.brand for each in known or ()} - set(table.layout.brands)):
+        _say(f"{incidents}：要重放的数据里没有品牌 {names.written(unheard)}，它的事件都算没有发现")
+    _replay(app.settings, table, said, known, names, with_topics=counts is None)
 
 
-def _posts(app, path: Path, complain: _Complaints) -> tuple[TableCounts, ReplayPosts]:  # type: ignore[no-untyped-def]
+def _posts(  # type: ignore[no-untyped-def]
+    app, path: Path, names: ReplayNames, complain: _Complaints
+) -> tuple[TableCounts, ReplayPosts]:
     from app.replay_posts import read_posts
     from monitor.replay_stores import ReplayPosts
     from monitor.series import Layout
 
-    rows = read_posts(
+    read = read_posts(
         path,
         secret=app.environment.secret.get_secret_value().encode(),
-        assess=lambda found: app.analyzer_apart.assess(found),
+        assess=lambda found: list(app.analyzer_apart.assess(found)),
+        brand_of=names.id_of,
         now=app.clock.now(),
         complain=complain,
     )
-    brands = tuple(sorted({brand for _, named in rows for brand in named}))
+    brands = tuple(sorted({brand for _, named in read.posts for brand in named}))
     if not brands:
         raise InputError(f"{path}: 没有一条可用的帖子（需要 text、published_at 和品牌）")
-    said = ReplayPosts(rows)
+    if read.nameless:
+        _say(f"{path}：{read.nameless} 条没有提到监测的品牌，也没有 brand 列，没有计入")
+    said = ReplayPosts(read.posts)
     layout = Layout(brands=brands, topics=tuple(topic.id for topic in app.settings.topics))
     return said.table(layout), said
 
 
 def _replay(
-    settings: Settings, table: TableCounts, said: ReplayPosts, known: list[Known] | None, *, with_topics: bool
+    settings: Settings,
+    table: TableCounts,
+    said: ReplayPosts,
+    known: list[Known] | None,
+    names: ReplayNames,
+    *,
+    with_topics: bool,
 ) -> None:
     from rich.console import Console
     from rich.progress import Progress
@@ -93,8 +116,10 @@ def _replay(
         ):
             raised.append(each)
             if each.told:
-                print(json.dumps(_line(each), ensure_ascii=False), flush=True)
-    print(json.dumps(_summary(summarise(raised, brand_weeks(table), known))))
+                line = _line(each, names.written(each.alert.brand))
+                print(json.dumps(line, ensure_ascii=False), flush=True)
+    found = summarise(raised, brand_weeks(table), known)
+    print(json.dumps(_summary(found, _SCORES if known is not None else ())))
 
 
 def _brand(settings: Settings, id_: str) -> Brand:
@@ -107,12 +132,12 @@ def _brand(settings: Settings, id_: str) -> Brand:
     return Brand.model_construct(id=id_, name=id_, alert=True)
 
 
-def _line(raised: Raised) -> dict[str, object]:
+def _line(raised: Raised, brand: str) -> dict[str, object]:
     alert = raised.alert
     return {
         "type": "alert",
         "at": iso(alert.at),
-        "brand": alert.brand,
+        "brand": brand,
         "level": alert.level.id,
         "detector": raised.detector,
         "reason": alert.explanation,
@@ -122,17 +147,20 @@ def _line(raised: Raised) -> dict[str, object]:
     }
 
 
-def _summary(found: Summary) -> dict[str, object]:
+def _summary(found: Summary, scores: Sequence[str]) -> dict[str, object]:
     line: dict[str, object] = {
         "type": "summary",
         "alerts": found.alerts,
         "brand_weeks": round(found.brand_weeks, 3),
     }
-    for name in ("recall", "precision", "median_delay_min", "false_per_brand_week"):
+    for name in scores:
         value = getattr(found, name)
-        if value is not None:
-            line[name] = round(value, 4)
+        line[name] = None if value is None else round(value, 4)
     return line
+
+
+def _say(text: str) -> None:
+    print(f"yujing: {plain(text)}", file=sys.stderr)
 
 
 class _Complaints:
@@ -144,9 +172,9 @@ class _Complaints:
     def __call__(self, text: str) -> None:
         self._count += 1
         if self._count <= _SAID:
-            print(f"yujing: {plain(text)}", file=sys.stderr)
+            _say(text)
 
     def end(self) -> None:
         """Say how many were not said."""
         if self._count > _SAID:
-            print(f"yujing: 另有 {self._count - _SAID} 行读不出来", file=sys.stderr)
+            _say(f"另有 {self._count - _SAID} 行读不出来")

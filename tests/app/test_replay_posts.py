@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import closing
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,14 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from app.cli import cli
+from app.replay_names import ReplayNames
+from app.replay_posts import read_posts
+from app.wire import App
+from config.environment import shipped
+from config.load import load
+from domain.local_time import SHANGHAI
 
+NOON = datetime(2026, 3, 9, 12, tzinfo=SHANGHAI)
 TEXT = "云桥金融提现一直不到账，客服电话也打不通，希望尽快处理"
 
 
@@ -39,3 +48,83 @@ def backtest(folder: Path, rows: list[dict[str, Any]], *more: str) -> Result:
 def test_a_replay_leaves_the_stories_of_the_service_alone(home: Path, tmp_path: Path) -> None:
     backtest(tmp_path, [row(id=number) for number in range(3)])
     assert not (home / "stories.sqlite3").exists()
+
+
+def judged(name: str, sentiment: str = "neutral", **values: Any) -> dict[str, Any]:
+    """A row with its own judgement, as ``yujing analyze`` writes it."""
+    about = {"name": name, "sentiment": sentiment, "probability": 0.9}
+    return row(assessment={"sentiment": sentiment, "topics": [], "entities": [about]}, **values)
+
+
+def crisis(*names: str) -> list[dict[str, Any]]:
+    """A quiet week and an hour of complaints, by turns under each name."""
+    quiet = [(NOON + timedelta(minutes=20 * n), "neutral" if n % 8 else "negative") for n in range(500)]
+    hot = [(NOON + timedelta(days=6, minutes=20 + n), "negative") for n in range(60)]
+    return [
+        judged(names[n % len(names)], sentiment, id=n, published_at=at.isoformat(), text=f"第{n}条")
+        for n, (at, sentiment) in enumerate(sorted(quiet + hot))
+    ]
+
+
+def known(folder: Path, *brands: str) -> Path:
+    """The hour of complaints, as an incident of each brand."""
+    start, end = (NOON + timedelta(days=6, minutes=m) for m in (20, 120))
+    path = folder / "incidents.jsonl"
+    lines = [{"brand": brand, "start": start.isoformat(), "end": end.isoformat()} for brand in brands]
+    path.write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines), "utf-8")
+    return path
+
+
+def lines(done: Result) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    *alerts, summary = (json.loads(line) for line in done.stdout.splitlines())
+    return alerts, summary
+
+
+def test_a_brand_is_one_by_any_of_its_names(tmp_path: Path) -> None:
+    one, _ = lines(backtest(tmp_path, crisis("云桥金融")))
+    assert {alert["brand"] for alert in one} == {"云桥金融"}
+    for names in (("云桥", "云桥金融"), ("yunqiao",)):
+        found, summary = lines(
+            backtest(tmp_path, crisis(*names), "--incidents", str(known(tmp_path, "云桥金服")))
+        )
+        assert [(alert["at"], alert["level"]) for alert in found] == [(a["at"], a["level"]) for a in one]
+        # As those who ask call it.
+        assert {alert["brand"] for alert in found} == {"云桥金服"}
+        assert (summary["recall"], summary["precision"]) == (1, 1)
+
+
+def test_a_row_of_its_own_brand_is_that_of_the_posts_that_name_it(tmp_path: Path) -> None:
+    said = ReplayNames(load(shipped()).brands)
+    rows = [row(id=1, brand="云桥金融"), row(id=2, brand="云桥金融", text="提现一直不到账")]
+    path = tmp_path / "rows.jsonl"
+    path.write_text("".join(json.dumps(each) + "\n" for each in [*rows, row(id=3, text="天气不错")]))
+    with closing(App.from_environment(os.environ)) as app:
+        read = read_posts(
+            path,
+            secret=b"k",
+            assess=app.analyzer_apart.assess,
+            brand_of=said.id_of,
+            now=NOON,
+            complain=pytest.fail,
+        )
+    assert [list(brands) for _, brands in read.posts] == [["yunqiao"], ["yunqiao"]]
+    assert read.nameless == 1
+    assert (said.id_of("无名公司"), said.written("yunqiao")) == ("无名公司", "云桥金融")
+
+
+def test_what_cannot_be_scored_is_null(tmp_path: Path) -> None:
+    calm = [each for each in crisis("云桥金融") if each["assessment"]["sentiment"] == "neutral"]
+    done = backtest(tmp_path, calm, "--incidents", str(known(tmp_path, "青石支付")))
+    assert lines(done)[1] | {"brand_weeks": 0} == {
+        "type": "summary",
+        "alerts": 0,
+        "brand_weeks": 0,
+        "recall": 0,
+        "precision": None,
+        "median_delay_min": None,
+        "false_per_brand_week": 0,
+    }
+    assert "没有品牌 青石支付" in done.stderr
+    _, nothing_happened = lines(backtest(tmp_path, crisis("云桥"), "--incidents", str(known(tmp_path))))
+    assert (nothing_happened["recall"], nothing_happened["precision"]) == (None, 0)
+    assert nothing_happened["false_per_brand_week"] > 0
