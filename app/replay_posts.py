@@ -12,7 +12,8 @@ from crawlers.draft import Unusable, to_post
 from crawlers.imports import SOURCE, to_draft
 from crawlers.rows import Row, read_rows
 from domain.assessment import Assessment, EntityJudgement, Sentiment, Stance, TopicJudgement
-from domain.post import Post, Tier
+from domain.correction import text_mark
+from domain.post import Post, Tier, under_first_date
 from nlp.analyzer import influence
 from store.posts import Judged
 
@@ -26,6 +27,8 @@ class Replayed:
     """What came of a file."""
 
     posts: list[Named]
+    repeated: int
+    """Rows whose post an earlier row had."""
     nameless: int
     """Posts that name no brand and bring none; they are not among ``posts``."""
 
@@ -53,29 +56,49 @@ def read_posts(
     """Judged posts of a JSONL file; rows without ``assessment`` are judged by ``assess``.
 
     The brand is that of the assessment's entities (``brand``, else ``name``), else the row's own ``brand``;
-    ``brand_of`` gives the id for any of its names. A row that cannot be used is told and left out. Raises
-    ``InputError``.
+    ``brand_of`` gives the id for any of its names. A post of several rows counts once, at its first time and with
+    what the last one says. A row that cannot be used is told and left out. Raises ``InputError``.
     """
-    rows: list[_Read] = []
+
+    def read(values: dict[str, Any]) -> _Read:
+        return _read(values, secret=secret, brand_of=brand_of, now=now)
+
+    rows: dict[str, _Read] = {}
+    repeated = 0
     for row in read_rows(path, needs="text"):
         try:
-            rows.append(_read(_values(row), secret=secret, brand_of=brand_of, now=now))
+            repeated += _take(_values(row), rows, read)
         except Unusable as error:
             complain(f"{path} 第 {row.number} 行：{error}，略过")
-    found = [_named(row.post, row.assessment, row.brand) for row in rows if row.assessment]
-    waiting = [row for row in rows if not row.assessment]
+    found = [_named(row.post, row.assessment, row.brand) for row in rows.values() if row.assessment]
+    waiting = [row for row in rows.values() if not row.assessment]
     for start in range(0, len(waiting), _BATCH):
         part = waiting[start : start + _BATCH]
         judged = assess([row.post for row in part])
         found += [_named(row.post, each, row.brand) for row, each in zip(part, judged, strict=True)]
     posts = [each for each in found if each[1]]
-    return Replayed(posts=posts, nameless=len(found) - len(posts))
+    return Replayed(posts=posts, repeated=repeated, nameless=len(found) - len(posts))
 
 
 def _values(row: Row) -> dict[str, Any]:
     if row.values is None:
         raise Unusable(row.error)
     return row.values
+
+
+def _take(values: dict[str, Any], rows: dict[str, _Read], read: Callable[[dict[str, Any]], _Read]) -> bool:
+    """Put a row among those by the id of their post; whether it was there."""
+    made = read(values)
+    first = rows.get(made.post.id)
+    if first and text_mark(first.post) != text_mark(made.post):
+        # Many exports number their rows from 1: under a known number, other words are another post.
+        made = read(values | {"id": None})
+        first = rows.get(made.post.id)
+    if first:
+        at, date_only = first.post.published_at, first.post.date_only
+        made = replace(made, post=under_first_date(made.post, at=at, date_only=date_only))
+    rows[made.post.id] = made
+    return first is not None
 
 
 def _read(values: dict[str, Any], *, secret: bytes, brand_of: Callable[[str], str], now: datetime) -> _Read:

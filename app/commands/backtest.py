@@ -81,6 +81,8 @@ def _posts(  # type: ignore[no-untyped-def]
     brands = tuple(sorted({brand for _, named in read.posts for brand in named}))
     if not brands:
         raise InputError(f"{path}: 没有一条可用的帖子（需要 text、published_at 和品牌）")
+    if read.repeated:
+        _say(f"{path}：{read.repeated} 行是前面已有的帖子，没有重复计数")
     if read.nameless:
         _say(f"{path}：{read.nameless} 条没有提到监测的品牌，也没有 brand 列，没有计入")
     said = ReplayPosts(read.posts)

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from app.cli import cli
 from app.replay_names import ReplayNames
-from app.replay_posts import read_posts
+from app.replay_posts import Replayed, read_posts
 from app.wire import App
 from config.environment import shipped
 from config.load import load
@@ -93,22 +93,26 @@ def test_a_brand_is_one_by_any_of_its_names(tmp_path: Path) -> None:
         assert (summary["recall"], summary["precision"]) == (1, 1)
 
 
-def test_a_row_of_its_own_brand_is_that_of_the_posts_that_name_it(tmp_path: Path) -> None:
-    said = ReplayNames(load(shipped()).brands)
-    rows = [row(id=1, brand="云桥金融"), row(id=2, brand="云桥金融", text="提现一直不到账")]
-    path = tmp_path / "rows.jsonl"
-    path.write_text("".join(json.dumps(each) + "\n" for each in [*rows, row(id=3, text="天气不错")]))
+def read(folder: Path, rows: list[dict[str, Any]], names: ReplayNames) -> Replayed:
+    path = folder / "rows.jsonl"
+    path.write_text("".join(json.dumps(each) + "\n" for each in rows))
     with closing(App.from_environment(os.environ)) as app:
-        read = read_posts(
+        return read_posts(
             path,
             secret=b"k",
-            assess=app.analyzer_apart.assess,
-            brand_of=said.id_of,
+            assess=lambda posts: app.analyzer_apart.assess(posts),  # noqa: PLW0108  loads the model when asked
+            brand_of=names.id_of,
             now=NOON,
             complain=pytest.fail,
         )
-    assert [list(brands) for _, brands in read.posts] == [["yunqiao"], ["yunqiao"]]
-    assert read.nameless == 1
+
+
+def test_a_row_of_its_own_brand_is_that_of_the_posts_that_name_it(tmp_path: Path) -> None:
+    said = ReplayNames(load(shipped()).brands)
+    rows = [row(id=1, brand="云桥金融"), row(id=2, brand="云桥金融", text="提现一直不到账")]
+    found = read(tmp_path, [*rows, row(id=3, text="天气不错")], said)
+    assert [list(brands) for _, brands in found.posts] == [["yunqiao"], ["yunqiao"]]
+    assert found.nameless == 1
     assert (said.id_of("无名公司"), said.written("yunqiao")) == ("无名公司", "云桥金融")
 
 
@@ -128,3 +132,22 @@ def test_what_cannot_be_scored_is_null(tmp_path: Path) -> None:
     _, nothing_happened = lines(backtest(tmp_path, crisis("云桥"), "--incidents", str(known(tmp_path))))
     assert (nothing_happened["recall"], nothing_happened["precision"]) == (None, 0)
     assert nothing_happened["false_per_brand_week"] > 0
+
+
+def test_a_post_of_several_rows_is_one(tmp_path: Path) -> None:
+    """As of crawl logs that were put together, and of exports that overlap; but 1 is every export's first row."""
+    first = judged("云桥金融", id=1, likes=3)
+    later = judged("云桥金融", "negative", id=1, likes=90, published_at="2026-03-09T11:00:00+08:00")
+    other = judged("云桥金融", id=1, text="另一条")
+    found = read(tmp_path, [first, later, other, first | {"id": 2}, other], ReplayNames(()))
+    assert [
+        (
+            each.post.text,
+            each.post.engagement.likes,
+            each.assessment.sentiment.value,
+            each.post.published_at.hour,
+        )
+        for each, _ in found.posts
+    ] == [(TEXT, 90, "negative", 2), ("另一条", 0, "neutral", 2), (TEXT, 3, "neutral", 2)]
+    assert found.repeated == 2
+    assert "2 行是前面已有的帖子" in backtest(tmp_path, [first, later, other, other]).stderr
