@@ -101,6 +101,7 @@ _SAME: dict[int, str | None] = {
     ord("鐘"): "钟",
     ord("時"): "时",
     ord("後"): "后",
+    0x2212: "-",  # the minus of 10:00:00−05:00
 }
 
 
@@ -132,26 +133,34 @@ def _number(numeral: str) -> int:
 # --- Forms, most specific first ----------------------------------------------------------------------------
 
 _HALF = r"(?:(?P<half>凌晨|清晨|早上|早晨|上午|中午|下午|傍晚|晚上|夜里|深夜|晚|早|[AaPp]\.?[Mm]\.?)\s*)?"
-_ZONE = r"Z\b|(?:GMT|UTC)\s?[+-]\d{1,2}(?::?\d{2})?(?!\d)|(?:GMT|UTC)(?!\s?[+-]\d)|[+-]\d{2}:?\d{2}(?!\d)"
+_ZONES = {
+    "EST": -5, "EDT": -4, "CDT": -5, "MST": -7, "MDT": -6, "PST": -8, "PDT": -7, "CST": 8, "HKT": 8, "JST": 9, "KST": 9,
+}  # fmt: skip
+_ZONE = (
+    rf"(?:[Zz]|{'|'.join(_ZONES)})\b|(?:GMT|UTC)\s?[+-]\d{{1,2}}(?::?\d{{2}})?(?!\d)|(?:GMT|UTC)(?!\s?[+-]\d)"
+    r"|\[UTC\]|[+-]\d{2}:?\d{2}(?!\d)"
+)
 _CLOCK = (
     _HALF
-    + r"(?P<h>\d{1,2})\s*(?::|时|点)\s*(?P<mi>\d{1,2})?\s*分?(?:\s*:?\s*(?P<s>\d{1,2})(?:[.,]\d{1,9})?\s*秒?)?"
+    + r"(?P<h>\d{1,2})\s*(?::|时|点)\s*(?P<mi>\d{1,2})?\s*分?(?:\s*:?\s*(?P<s>\d{1,2})(?:[.,]\d+)?\s*秒?)?"
     r"(?:\s*(?P<half2>[AaPp]\.?[Mm]\b\.?))?"
     # 02:00:00+00 is how PostgreSQL writes it; behind minutes it may be a span of time, 10:00-12.
     rf"(?:\s*(?P<z>{_ZONE}|(?(s)(?<!\s)[+-]\d\d(?![\d:])|(?!))))?"
 )
-_GAP = r"(?:[\sT,|·()]|(?:星期|周|礼拜)[\d一二三四五六日天])*"
+_GAP = r"(?:[\sTt,|·()]|(?:星期|周|礼拜)[\d一二三四五六日天])*"
 _WITH_TIME = rf"(?:{_GAP}{_CLOCK})?"
+_OTHER_ZONE = re.compile(r"(?<=\d)[A-Za-z]{1,5}\b|\s*(?:GMT|UTC|[A-Z]{1,2}[SD]T)\b|\s*\[[A-Za-z]+/")
+"""What stands behind a time and is a zone that ``_ZONE`` does not know."""
 _MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
 _MONTH_WORD = rf"(?P<mon>{'|'.join(_MONTHS)})[a-z]*"
 
 _CTIME = re.compile(
-    rf"{_MONTH_WORD}\s+(?P<d>\d{{1,2}})\s+(?P<clock>\d{{1,2}}:\d{{2}}:\d{{2}})\s+(?:(?P<z>{_ZONE}|CST|HKT)\s+)?(?P<y>\d{{4}})",
+    rf"{_MONTH_WORD}\s+(?P<d>\d{{1,2}})\s+(?P<clock>\d{{1,2}}:\d{{2}}:\d{{2}})\s+(?:(?P<z>{_ZONE})\s+)?(?P<y>\d{{4}})",
     re.IGNORECASE,
 )
 _RFC = re.compile(
     rf"(?<!\d)(?P<d>\d{{1,2}})\s+{_MONTH_WORD}\s+(?P<y>\d{{4}})\s+(?P<clock>\d{{1,2}}:\d{{2}}(?::\d{{2}})?)"
-    rf"(?:\s*(?P<z>{_ZONE}|EST|EDT|PST|PDT))?",
+    rf"(?:\s*(?P<z>{_ZONE}))?",
     re.IGNORECASE,
 )
 _FULL = re.compile(
@@ -192,13 +201,12 @@ _UNITS: dict[str, timedelta] = {
     "礼": timedelta(weeks=1),
 }  # fmt: skip
 _DAYS_BACK = {"今": 0, "昨": 1, "前": 2, "大": 3}
-_ZONES = {"EST": -5, "EDT": -4, "PST": -8, "PDT": -7, "CST": 8, "HKT": 8}
 
 
 def _zone(text: str | None) -> timezone | ZoneInfo:
     if not text:
         return SHANGHAI
-    name = text.upper().replace(":", "").replace(" ", "")
+    name = text.upper().strip("[]").replace(":", "").replace(" ", "")
     if name in ("Z", "UTC", "GMT"):
         return UTC
     if name in _ZONES:
@@ -227,6 +235,8 @@ def _clock(match: re.Match[str]) -> time:
 def _stamp(date_: date, match: re.Match[str]) -> Stamp:
     if match["h"] is None:
         return day(date_.year, date_.month, date_.day)
+    if match["z"] is None and _OTHER_ZONE.match(match.string, match.end()):
+        raise ValueError("a zone that is not known is not Shanghai's")
     if int(match["h"]) == 24:
         date_ += timedelta(days=1)
     at = datetime.combine(date_, _clock(match), tzinfo=_zone(match["z"]))
@@ -237,14 +247,15 @@ def _full(match: re.Match[str], _local: datetime) -> Stamp:
     return _stamp(date(int(match["y"]), int(match["m"]), int(match["d"])), match)
 
 
-def _compact(match: re.Match[str], local: datetime) -> Stamp:
+def _compact(match: re.Match[str], local: datetime) -> Stamp | None:
     if match["H"] is None:
         return _full(match, local)
-    date_ = date(int(match["y"]), int(match["m"]), int(match["d"]))
-    at = datetime.combine(
-        date_, time(int(match["H"]), int(match["M"]), int(match["S"] or 0)), tzinfo=SHANGHAI
-    )
-    return Stamp(at=at.astimezone(UTC))
+    # Read again with its separators, for what follows: decimals, a zone.
+    last = "S" if match["S"] else "M"
+    clock = ":".join(match[part] for part in "HMS"[: "HMS".index(last) + 1])
+    spaced = f"{match['y']}-{match['m']}-{match['d']} {clock}{match.string[match.end(last) :]}"
+    found = _FULL.match(spaced)
+    return _full(found, local) if found else None
 
 
 def _english(match: re.Match[str], _local: datetime) -> Stamp:
