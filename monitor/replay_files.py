@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import csv
 import json
-import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import numpy as np
 
@@ -17,7 +15,8 @@ from domain.local_time import SHANGHAI
 from monitor.backtest import Known
 from monitor.replay_stores import TableCounts
 from monitor.series import NEGATIVE, POSTS, STEP_S, STORIES, Layout
-from monitor.text_files import opened
+from monitor.text_files import csv_rows, opened
+from monitor.volume_file import parse_value
 
 _COLUMNS = ("timestamp", "brand", "posts", "negative")
 _MOST_BUCKETS = 5 * 366 * 288
@@ -33,7 +32,7 @@ def read_counts(path: Path, *, complain: Complain, brand_of: Callable[[str], str
     """
     rows: dict[str, list[tuple[int, float, float]]] = {}
     with opened(path) as file:
-        for number, row in _rows(path, file):
+        for number, row in csv_rows(path, file, _COLUMNS):
             try:
                 brand, counted = _counted(row)
             except (ValueError, OverflowError):
@@ -43,23 +42,6 @@ def read_counts(path: Path, *, complain: Complain, brand_of: Callable[[str], str
     if not rows:
         raise InputError(f"{path}: 没有一行读得出来")
     return _table(path, rows)
-
-
-def _rows(path: Path, file: TextIO) -> Iterator[tuple[int, list[str]]]:
-    reader = csv.reader(line.replace("\0", "") for line in file)
-    try:
-        header = [name.strip() for name in next(reader, [])]
-        if not header:
-            raise InputError(f"{path}: 空文件")
-        missing = [name for name in _COLUMNS if name not in header]
-        if missing:
-            raise InputError(f"{path}: 缺少列 {'、'.join(missing)}")
-        places = [header.index(name) for name in _COLUMNS]
-        for row in reader:
-            if row:
-                yield reader.line_num, [row[place].strip() if place < len(row) else "" for place in places]
-    except csv.Error as error:
-        raise InputError(f"{path} 第 {reader.line_num} 行：不是 CSV：{error}") from error
 
 
 _zero = datetime(1970, 1, 1, tzinfo=SHANGHAI).timestamp()
@@ -77,18 +59,11 @@ def _bucket(text: str) -> int:
 
 def _counted(row: list[str]) -> tuple[str, tuple[int, float, float]]:
     """Brand, and (bucket, posts, negative). Raises ``ValueError``."""
-    stamp, brand, posts, negative = row
-    counted, bad = _count(posts), _count(negative)
+    stamp, brand, posts, negative = (cell.strip() for cell in row)
+    counted, bad = parse_value(posts), parse_value(negative)
     if not brand or bad > counted:
         raise ValueError("no brand, or more negatives than posts")
     return brand, (_bucket(stamp), counted, bad)
-
-
-def _count(text: str) -> float:
-    value = float(text)
-    if not math.isfinite(value) or value < 0:
-        raise ValueError(text)
-    return value
 
 
 def _table(path: Path, rows: dict[str, list[tuple[int, float, float]]]) -> TableCounts:

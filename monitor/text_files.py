@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import csv
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
@@ -26,3 +27,29 @@ def opened(path: Path) -> Iterator[TextIO]:
         raise InputError(f"{path}: {_REASONS.get(type(error), error.strerror or str(error))}") from error
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: 不是 UTF-8 文本") from error
+
+
+def csv_rows(path: Path, file: TextIO, columns: Sequence[str]) -> Iterator[tuple[int, list[str]]]:
+    """Line number and the cells of the named columns of every row; a cell that is not there is empty.
+
+    Every line is a row, for no cell here has a use for line breaks: a quote that is never closed spoils its own line
+    and not the rest of the file. Raises ``InputError`` for a file that is empty or lacks a column.
+    """
+    rows = ((number, _cells(line)) for number, line in enumerate(file, start=1) if line.strip("\r\n\0"))
+    header = [name.strip() for name in next(rows, (0, []))[1]]
+    if not header:
+        raise InputError(f"{path}: 空文件")
+    missing = [name for name in columns if name not in header]
+    if missing:
+        raise InputError(f"{path}: 缺少列 {'、'.join(missing)}")
+    places = [header.index(name) for name in columns]
+    for number, cells in rows:
+        yield number, [cells[place] if place < len(cells) else "" for place in places]
+
+
+def _cells(line: str) -> list[str]:
+    line = line.replace("\0", "").rstrip("\r\n")
+    try:
+        return next(csv.reader([line]), [])
+    except csv.Error:  # a cell is beyond csv's own limit
+        return line.split(",")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import math
 import statistics
 from collections.abc import Callable, Iterator
@@ -10,14 +9,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
-from typing import TextIO
 
-from domain.errors import InputError
-from monitor.text_files import opened
+from monitor.text_files import csv_rows, opened
 from monitor.volume import VolumeDetector, VolumeScore
 
 _STEP_ROWS = 20
 """The step is the median spacing of so many first rows; nothing is judged before them."""
+MOST = 1e15
+"""No count is larger; sums of what is would overflow."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,23 +34,8 @@ def read_rows(path: Path) -> Iterator[tuple[int, str, str]]:
     Raises ``InputError`` for a file that is missing, no file, not text, empty or without those columns.
     """
     with opened(path) as file:
-        try:
-            yield from _rows(path, file)
-        except csv.Error as error:
-            raise InputError(f"{path}: 不是 CSV: {error}") from error
-
-
-def _rows(path: Path, file: TextIO) -> Iterator[tuple[int, str, str]]:
-    reader = csv.DictReader(line.replace("\0", "") for line in file)
-    names = [name.strip() for name in reader.fieldnames or ()]
-    if not names:
-        raise InputError(f"{path}: 空文件")
-    missing = [name for name in ("timestamp", "value") if name not in names]
-    if missing:
-        raise InputError(f"{path}: 缺少列 {'、'.join(missing)}")
-    reader.fieldnames = names
-    for row in reader:
-        yield reader.line_num, row.get("timestamp") or "", row.get("value") or ""
+        for line, (timestamp, value) in csv_rows(path, file, ("timestamp", "value")):
+            yield line, timestamp, value
 
 
 def parse_time(text: str) -> float:
@@ -61,9 +45,9 @@ def parse_time(text: str) -> float:
 
 
 def parse_value(text: str) -> float:
-    """A finite count ≥ 0. Raises ``ValueError``."""
+    """A count ≥ 0 that can be. Raises ``ValueError``."""
     value = float(text.strip())
-    if not math.isfinite(value) or value < 0:
+    if not 0 <= value <= MOST:
         raise ValueError(text)
     return value
 

@@ -109,6 +109,8 @@ class TestCountsFile:
             "2026-01-01,a,nan,0",
             "9999-12-31,a,1,0",
             "2026-01-01,a",
+            '"2026-01-01,a,1,0',
+            "2026-01-01,a,1e300,0",
         ],
     )
     def test_bad_rows_are_told_and_left_out(self, tmp_path: Path, row: str) -> None:

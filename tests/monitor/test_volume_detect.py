@@ -85,7 +85,7 @@ def test_gaps_duplicates_and_disorder_do_not_break_it() -> None:
     assert len(scores(rows)) == len(rows)
 
 
-@pytest.mark.parametrize("bad", ["", "NaN", "inf", "-3", "abc", "1,2"])
+@pytest.mark.parametrize("bad", ["", "NaN", "inf", "1e308", "-3", "abc", "1,2"])
 def test_a_bad_value_is_told_scored_zero_and_teaches_nothing(bad: str) -> None:
     rows = series(noise(400))
     told: list[str] = []
@@ -137,6 +137,20 @@ def test_unusable_files_are_refused_in_one_line(tmp_path: Path, content: bytes, 
     with pytest.raises(InputError, match=says) as caught:
         list(read_rows(path))
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("line", "row"),
+    [
+        ('"2026-01-01 00:05,3', ("2026-01-01 00:05,3", "")),
+        (f"2026-01-01 00:05,3,{'x' * 200_000}", ("2026-01-01 00:05", "3")),
+        ("2026-01-01 00:05", ("2026-01-01 00:05", "")),
+    ],
+)
+def test_a_broken_line_is_one_row(tmp_path: Path, line: str, row: tuple[str, str]) -> None:
+    path = tmp_path / "x.csv"
+    path.write_text(f"timestamp,value\n2026-01-01 00:00,1\n\n{line}\r\n2026-01-01 00:10,2\n", newline="")
+    assert list(read_rows(path)) == [(2, "2026-01-01 00:00", "1"), (4, *row), (5, "2026-01-01 00:10", "2")]
 
 
 @pytest.mark.parametrize("path", ["missing.csv", "."])
