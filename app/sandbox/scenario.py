@@ -129,8 +129,10 @@ def brand_of(rows: Sequence[Row], names: Mapping[str, Sequence[str]], default: s
 
 def played(event: Sequence[Row]) -> tuple[timedelta, timedelta]:
     """(lead before the onset, time after it) that must be played for an event."""
-    offsets = [row.offset_s for row in event if row.offset_s is not None]
-    last = timedelta(seconds=min(max(offsets, default=0.0), LONGEST.total_seconds()))
+    longest = LONGEST.total_seconds()
+    offsets = (row.offset_s for row in event if row.offset_s is not None and row.offset_s <= longest)
+    # What is left out must not stretch what is played: the crawls would be rarer, and the alert late.
+    last = timedelta(seconds=max((0.0, *offsets)))
     if any(row.offset_s is None for row in event):
         last = max(last, _spread(len(event)))
     return LEAD, max(last + TAIL, SHORTEST - LEAD)
@@ -159,7 +161,8 @@ def build(
         *((row, onset + offset, True) for row, offset in _event_times(event, rng)),
         *((row, at, False) for row, at in _calm_times(calm, starts, onset, ends - _MARGIN, rng)),
     ]
-    kept = [(row, at, hot) for row, at, hot in timed if starts <= at <= min(ends, onset + LONGEST)]
+    latest = {True: min(ends, onset + LONGEST), False: ends}
+    kept = [(row, at, hot) for row, at, hot in timed if starts <= at <= latest[hot]]
     kept.sort(key=lambda item: item[1])
     posts = tuple(
         _post(number, row, at, hot, brand, names, rng) for number, (row, at, hot) in enumerate(kept, 1)

@@ -60,6 +60,18 @@ def test_what_comes_after_a_day_is_left_out_and_counted() -> None:
     assert made.ends - made.onset <= LONGEST + timedelta(hours=1)
 
 
+@pytest.mark.parametrize("wild", [86_400.5, 1e9, -1e300])
+def test_what_is_left_out_stretches_nothing(wild: float) -> None:
+    event = [Row(text="一", offset_s=0), Row(text="二", offset_s=3_000)]
+    assert played([*event, Row(text="晚", offset_s=wild)]) == played(event)
+    assert {post.text for post in make([*event, Row(text="晚", offset_s=wild)], []).posts} == {"一", "二"}
+
+
+def test_calm_talk_goes_on_to_the_end_of_a_long_event() -> None:
+    made = make([Row(text="一", offset_s=86_400)], [Row(text=f"{i}") for i in range(2_000)])
+    assert made.left_out == 0
+
+
 def test_event_without_offsets_grows_in_its_order() -> None:
     made = make([Row(text=f"{i}") for i in range(117)], [])
     assert [post.text for post in made.posts] == [f"{i}" for i in range(117)]
