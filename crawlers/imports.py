@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -32,6 +33,8 @@ SAID = 20
 NO_TEXT = "缺少 text"
 ID_TAKEN = "id 与另一条帖子相同（正文不同）：用 --map id=列名 指定唯一的编号；没有这样的列就用 --map id=无，按内容识别"
 
+_GROUPED = re.compile(r"(?<=\d)[,，\s](?=\d{3}(?!\d))")
+"""What a spreadsheet puts between the thousands of a number."""
 _PLATFORM = re.compile(r"^[\w\-.:]{1,64}$")
 
 
@@ -110,6 +113,7 @@ class _File:
         self._textless = False
         self._bad: list[Reject] = []
         self._rows = self._wrong = 0
+        self._unread, self._word = 0, ""
 
     def take(self, row: Row) -> None:
         """Accept or reject one row."""
@@ -119,7 +123,7 @@ class _File:
             self._reject(row, row.error)
             return
         try:
-            draft, platform = to_draft(row.values, self._columns, now=self._now)
+            draft, platform = to_draft(row.values, self._columns, now=self._now, unread=self._note_unread)
             post = to_post(
                 draft,
                 platform=platform,
@@ -140,9 +144,15 @@ class _File:
         if len(self._posts) >= BATCH:
             self._flush()
 
+    def _note_unread(self, word: str) -> None:
+        self._unread += 1
+        self._word = self._word or mask(tidy(word[:200]))[:20]
+
     def end(self) -> None:
         """Put the last batch and say what was wrong."""
         self._flush()
+        if self._unread:
+            self._say(f"{self.path}：{self._unread} 个计数不是数字（如 {self._word}），按 0 记")
         if self._wrong > SAID:
             self._say(f"{self.path}：另有 {self._wrong - SAID} 行未能导入")
         if self._wrong and self._wrong == self._rows:
@@ -209,8 +219,17 @@ def _is_another(post: Post, *, text: str, published_at: datetime) -> bool:
     return text not in ("", text_mark(post)) and not edited
 
 
-def to_draft(values: Mapping[str, Any], columns: Mapping[str, str], *, now: datetime) -> tuple[Draft, str]:
-    """(draft, platform) of a row. Raises ``Unusable`` saying which column is wrong and how."""
+def to_draft(
+    values: Mapping[str, Any],
+    columns: Mapping[str, str],
+    *,
+    now: datetime,
+    unread: Callable[[str], None] = lambda _: None,
+) -> tuple[Draft, str]:
+    """(draft, platform) of a row; ``unread`` gets each counter that is no number and is taken for 0.
+
+    Raises ``Unusable`` saying which column is wrong and how.
+    """
 
     def value(ours: str) -> Any:
         return _lookup(values, columns.get(ours, ours))
@@ -232,7 +251,7 @@ def to_draft(values: Mapping[str, Any], columns: Mapping[str, str], *, now: date
         url=_word(value("url"), "url"),
         author_name=author,
         stamp=_stamp(value("published_at"), now),
-        engagement=_engagement(value),
+        engagement=_engagement(value, unread),
     )
     return draft, platform
 
@@ -281,7 +300,7 @@ def _stamp(value: Any, now: datetime) -> Stamp | None:
     return found
 
 
-def _engagement(value: Callable[[str], Any]) -> Engagement:
+def _engagement(value: Callable[[str], Any], unread: Callable[[str], None]) -> Engagement:
     whole = value("engagement")
     if isinstance(whole, str) and not whole.strip():
         whole = None
@@ -290,23 +309,29 @@ def _engagement(value: Callable[[str], Any]) -> Engagement:
     counts: dict[str, int] = {}
     for name in COUNTERS:
         candidates: Iterable[Any] = ((whole or {}).get(name), value(f"engagement.{name}"), value(name))
-        counts[name] = _counter(next((c for c in candidates if c is not None), None), name)
+        counts[name] = _counter(next((c for c in candidates if c is not None), None), name, unread)
     return Engagement(**counts)
 
 
-def _counter(value: Any, name: str) -> int:
+def _counter(value: Any, name: str, unread: Callable[[str], None]) -> int:
     if value is None or (isinstance(value, str) and not value.strip()):
         return 0
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         raise Unusable(f"engagement.{name} 不是数字")
+    plain = _GROUPED.sub("", value) if isinstance(value, str) else value
     try:
-        number = float(value)
-    except (ValueError, OverflowError):
-        number = float(count(value)) if count(value) or str(value).strip()[:1] == "0" else float("nan")
+        number = float(plain)
+    except OverflowError:
+        number = math.inf
+    except ValueError:
+        number = float(count(plain)) if count(plain) or str(plain).strip()[:1] == "0" else math.nan
     if number < 0:
         raise Unusable(f"engagement.{name} 为负数")
-    if not number <= MAX_COUNT:
+    if number > MAX_COUNT:
         raise Unusable(f"engagement.{name} 不是合理的数字")
+    if math.isnan(number):  # a word in the place of a number (转发, -, null) is none, as on pages
+        unread(str(value))
+        return 0
     return int(number)
 
 
