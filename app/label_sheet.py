@@ -146,7 +146,7 @@ def labels(path: Path, topics: Mapping[str, str]) -> Iterator[tuple[int, Label |
     Raises ``InputError`` when the file itself cannot be read.
     """
     known = False
-    for row in read_rows(path, needs=""):
+    for row in read_rows(path, needs=()):
         if row.values is None:
             yield row.number, BadLabel([row.error])
             continue

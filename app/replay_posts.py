@@ -65,7 +65,7 @@ def read_posts(
 
     rows: dict[str, _Read] = {}
     repeated = 0
-    for row in read_rows(path, needs="text"):
+    for row in read_rows(path, needs=("text",)):
         try:
             repeated += _take(_values(row), rows, read)
         except Unusable as error:

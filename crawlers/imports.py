@@ -31,7 +31,12 @@ SAID = 20
 """Bad rows of a file that are said one by one; the others are counted."""
 
 NO_TEXT = "缺少 text"
-ID_TAKEN = "id 与另一条帖子相同（正文不同）：用 --map id=列名 指定唯一的编号；没有这样的列就用 --map id=无，按内容识别"
+NO_COLUMN = "无"
+"""``--map ours=无``: they have no such column."""
+ID_TAKEN = (
+    "id 与另一条帖子相同（正文不同）：用 --map id=列名 指定唯一的编号；"
+    f"没有这样的列就用 --map id={NO_COLUMN}，按内容识别"
+)
 
 _GROUPED = re.compile(r"(?<=\d)[,，\s](?=\d{3}(?!\d))")
 """What a spreadsheet puts between the thousands of a number."""
@@ -69,11 +74,13 @@ def import_files(
     rest is imported. Raises ``UsageError`` for an unknown column of ours, ``StoreError`` when a store refuses.
     """
     check_columns(columns)
+    mapped = [theirs for theirs in columns.values() if theirs != NO_COLUMN]
+    needs = dict.fromkeys([columns.get("text", "text"), *mapped])
     summary = ImportSummary()
     for path in paths:
         one = _File(path, inbox, seen, columns, rejects, secret, now, say, summary)
         try:
-            for row in read_rows(path, needs=columns.get("text", "text")):
+            for row in read_rows(path, needs=needs):
                 one.take(row)
                 if summary.read % BATCH == 0:
                     progress(BATCH)
@@ -114,6 +121,8 @@ class _File:
         self._bad: list[Reject] = []
         self._rows = self._wrong = 0
         self._unread, self._word = 0, ""
+        self._undated = 0
+        self._unmet = {theirs for theirs in columns.values() if theirs != NO_COLUMN}
 
     def take(self, row: Row) -> None:
         """Accept or reject one row."""
@@ -136,6 +145,8 @@ class _File:
         except Unusable as error:
             self._reject(row, str(error))
             return
+        self._undated += draft.stamp is None
+        self._unmet -= {theirs for theirs in self._unmet if _lookup(row.values, theirs) is not None}
         first, _ = self._posts.setdefault(post.id, (post, row))
         if _is_another(post, text=text_mark(first), published_at=first.published_at):
             self._reject(row, ID_TAKEN)
@@ -151,6 +162,10 @@ class _File:
     def end(self) -> None:
         """Put the last batch and say what was wrong."""
         self._flush()
+        if self._rows > self._wrong and self._unmet:
+            self._say(f"{self.path}：没有一行有 {'、'.join(sorted(self._unmet))} 这一列，请检查 --map")
+        if self._undated:
+            self._say(f"{self.path}：{self._undated} 行没有发布时间：存下可查，但不计入监测")
         if self._unread:
             self._say(f"{self.path}：{self._unread} 个计数不是数字（如 {self._word}），按 0 记")
         if self._wrong > SAID:

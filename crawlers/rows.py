@@ -12,7 +12,7 @@ import io
 import json
 import zlib
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,11 +44,11 @@ class Row:
     """The line itself (its beginning), for a row with an error."""
 
 
-def read_rows(path: Path, *, needs: str) -> Iterator[Row]:
-    """Rows of a file, in order; ``needs`` is the column without which a CSV is of no use (empty: any will do).
+def read_rows(path: Path, *, needs: Collection[str]) -> Iterator[Row]:
+    """Rows of a file, in order; ``needs`` are the columns without which a CSV is of no use.
 
     Raises ``InputError`` (one line, naming the file) when the file cannot be opened or goes on unreadably:
-    missing, a directory, no permission, broken gzip, a gzip bomb, UTF-16, a CSV without that column.
+    missing, a directory, no permission, broken gzip, a gzip bomb, UTF-16, a CSV without one of those columns.
     """
     try:
         with path.open("rb") as raw:
@@ -173,7 +173,7 @@ def _json_row(number: int, line: bytes) -> Row:
 # --- CSV ---------------------------------------------------------------------------------------------------
 
 
-def _csv_rows(lines: _Lines, path: Path, needs: str) -> Iterator[Row]:
+def _csv_rows(lines: _Lines, path: Path, needs: Collection[str]) -> Iterator[Row]:
     delimiter = _delimiter(path, lines.head)
     rows = _assembled(lines, delimiter)
     first = next((row for row in rows if row[1] is None or row[1].strip()), None)
@@ -189,9 +189,10 @@ def _csv_rows(lines: _Lines, path: Path, needs: str) -> Iterator[Row]:
     named = [name for name in header if name]  # a spreadsheet saves cleared columns, too
     if len(set(named)) < len(named):
         raise InputError(f"{path}：表头里有重名的列")
-    if needs and needs not in header:
+    missing = [name for name in needs if name not in header]
+    if missing:
         raise InputError(
-            f"{path}：表头里没有 {needs} 列（有：{'、'.join(header)[:200]}），可用 --map text=列名 指定"
+            f"{path}：表头里没有 {'、'.join(missing)} 列（有：{'、'.join(named)[:200]}），可用 --map text=列名 这样指定"
         )
     for number, text in rows:
         if text is None:

@@ -20,7 +20,8 @@ def command(
     ctx: typer.Context,
     files: Annotated[list[Path], typer.Argument(metavar="FILE…", help="JSONL、NDJSON 或 CSV，可以是 gzip")],
     map_: Annotated[
-        list[str] | None, typer.Option("--map", metavar="OURS=THEIRS", help="列名对应，可多次给出")
+        list[str] | None,
+        typer.Option("--map", metavar="OURS=THEIRS", help="列名对应，可多次给出；没有编号列就写 id=无"),
     ] = None,
 ) -> None:
     """导入已有的帖子；text 列必需，坏行写入 rejects 文件，其余照常导入；有文件读不了或没有一行能用时退出 1。"""

@@ -133,7 +133,8 @@ def test_json_lines(desk: Desk) -> None:
     assert first.author.name == "小***"
     assert second.published_at == datetime(2026, 3, 10, 4, tzinfo=UTC)
     assert third.date_only
-    assert desk.said == []
+    (said,) = desk.said
+    assert "1 行没有发布时间" in said
 
 
 FLAT = [
@@ -445,6 +446,25 @@ def test_wrong_maps(pair: str) -> None:
         read_columns([pair])
 
 
+def test_a_mapped_column_that_is_not_there_is_said(desk: Desk) -> None:
+    columns = {"id": "无", "text": "正文", "published_at": "发布日期"}
+    table = desk.file("x.csv", "编号,正文,发布时间\n1,提现不到账,昨天\n")
+    assert desk.run(table, columns=columns).unreadable == [str(table)]
+    assert desk.said == [
+        f"{table}：表头里没有 发布日期 列（有：编号、正文、发布时间），可用 --map text=列名 这样指定"
+    ]
+    desk.said.clear()
+    lines = desk.file("x.jsonl", jsonl([{"正文": "提现不到账", "发布时间": "昨天"}, {"正文": "客服不理人"}]))
+    assert counts(desk.run(lines, columns=columns)) == (2, 2, 0, 0)
+    assert desk.said == [
+        f"{lines}：没有一行有 发布日期 这一列，请检查 --map",
+        f"{lines}：2 行没有发布时间：存下可查，但不计入监测",
+    ]
+    desk.said.clear()
+    assert desk.run(table, columns={**columns, "published_at": "发布时间"}).imported == 1
+    assert desk.said == []
+
+
 def test_many_bad_rows_are_summed_up(desk: Desk) -> None:
     summary = desk.run(desk.file("a.jsonl", "x\n" * 700))
     assert counts(summary) == (700, 0, 0, 700)
@@ -491,7 +511,7 @@ def test_no_csv_breaks_the_import(desk: Desk, noise: bytes) -> None:
 
 def test_a_file_of_which_no_row_can_be_used_is_a_failure(desk: Desk) -> None:
     """A wrong name of the text column in JSONL is the same mistake as in the header of a CSV."""
-    good = desk.file("good.jsonl", '{"text": "提现不到账"}\n')
+    good = desk.file("good.jsonl", '{"text": "提现不到账", "published_at": "2026-03-09"}\n')
     bad = desk.file("bad.jsonl", '{"正文": "一"}\n{"正文": "二"}\n')
     summary = desk.run(bad, good)
     assert (summary.imported, summary.rejected, summary.unreadable) == (1, 2, [str(bad)])

@@ -16,7 +16,7 @@ from domain.errors import InputError
 
 def cells(path: Path, text: str) -> list[list[str]]:
     path.write_bytes(text.encode())
-    return [list((row.values or {}).values()) for row in read_rows(path, needs="")]
+    return [list((row.values or {}).values()) for row in read_rows(path, needs=())]
 
 
 @pytest.mark.parametrize("delimiter", [",", "\t", ";"])
