@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from crawlers.draft import Unusable, to_post
-from crawlers.imports import SOURCE, to_draft
+from crawlers.import_rows import SOURCE, to_draft
 from crawlers.rows import Row, read_rows
 from domain.assessment import Assessment, EntityJudgement, Sentiment, Stance, TopicJudgement
 from domain.correction import text_mark

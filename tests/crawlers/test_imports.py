@@ -19,7 +19,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from crawlers import rows
-from crawlers.imports import ImportSummary, import_files, read_columns, to_draft
+from crawlers.import_rows import to_draft
+from crawlers.imports import ImportSummary, import_files, read_columns
 from crawlers.rejects import Rejects
 from domain.errors import UsageError
 from domain.post import Post
