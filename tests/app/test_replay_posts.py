@@ -3,34 +3,23 @@
 from __future__ import annotations
 
 import json
-import os
-from contextlib import closing
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import Result
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from app.cli import cli
 from app.replay_names import ReplayNames
 from app.replay_posts import Replayed, read_posts
 from app.wire import App
-from config.environment import shipped
-from config.load import load
 from domain.local_time import SHANGHAI
 
 NOON = datetime(2026, 3, 9, 12, tzinfo=SHANGHAI)
 TEXT = "云桥金融提现一直不到账，客服电话也打不通，希望尽快处理"
 
-
-@pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    for name in [name for name in os.environ if name.startswith("YUJING_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("YUJING_HOME", str(tmp_path / "home"))
-    return tmp_path / "home"
+pytestmark = pytest.mark.usefixtures("app")
 
 
 def row(**values: Any) -> dict[str, Any]:
@@ -45,9 +34,9 @@ def backtest(folder: Path, rows: list[dict[str, Any]], *more: str) -> Result:
     return done
 
 
-def test_a_replay_leaves_the_stories_of_the_service_alone(home: Path, tmp_path: Path) -> None:
+def test_a_replay_leaves_the_stories_of_the_service_alone(tmp_path: Path) -> None:
     backtest(tmp_path, [row(id=number) for number in range(3)])
-    assert not (home / "stories.sqlite3").exists()
+    assert not (tmp_path / "stories.sqlite3").exists()
 
 
 def judged(name: str, sentiment: str = "neutral", **values: Any) -> dict[str, Any]:
@@ -93,24 +82,23 @@ def test_a_brand_is_one_by_any_of_its_names(tmp_path: Path) -> None:
         assert (summary["recall"], summary["precision"]) == (1, 1)
 
 
-def read(folder: Path, rows: list[dict[str, Any]], names: ReplayNames) -> Replayed:
-    path = folder / "rows.jsonl"
+def read(app: App, rows: list[dict[str, Any]], names: ReplayNames) -> Replayed:
+    path = app.home / "rows.jsonl"
     path.write_text("".join(json.dumps(each) + "\n" for each in rows))
-    with closing(App.from_environment(os.environ)) as app:
-        return read_posts(
-            path,
-            secret=b"k",
-            assess=lambda posts: app.analyzer_apart.assess(posts),  # noqa: PLW0108  loads the model when asked
-            brand_of=names.id_of,
-            now=NOON,
-            complain=pytest.fail,
-        )
+    return read_posts(
+        path,
+        secret=b"k",
+        assess=app.analyzer_apart.assess,
+        brand_of=names.id_of,
+        now=NOON,
+        complain=pytest.fail,
+    )
 
 
-def test_a_row_of_its_own_brand_is_that_of_the_posts_that_name_it(tmp_path: Path) -> None:
-    said = ReplayNames(load(shipped()).brands)
+def test_a_row_of_its_own_brand_is_that_of_the_posts_that_name_it(app: App) -> None:
+    said = ReplayNames(app.settings.brands)
     rows = [row(id=1, brand="云桥金融"), row(id=2, brand="云桥金融", text="提现一直不到账")]
-    found = read(tmp_path, [*rows, row(id=3, text="天气不错")], said)
+    found = read(app, [*rows, row(id=3, text="天气不错")], said)
     assert [list(brands) for _, brands in found.posts] == [["yunqiao"], ["yunqiao"]]
     assert found.nameless == 1
     assert (said.id_of("无名公司"), said.written("yunqiao")) == ("无名公司", "云桥金融")
@@ -134,12 +122,12 @@ def test_what_cannot_be_scored_is_null(tmp_path: Path) -> None:
     assert nothing_happened["false_per_brand_week"] > 0
 
 
-def test_a_post_of_several_rows_is_one(tmp_path: Path) -> None:
+def test_a_post_of_several_rows_is_one(app: App, tmp_path: Path) -> None:
     """As of crawl logs that were put together, and of exports that overlap; but 1 is every export's first row."""
     first = judged("云桥金融", id=1, likes=3)
     later = judged("云桥金融", "negative", id=1, likes=90, published_at="2026-03-09T11:00:00+08:00")
     other = judged("云桥金融", id=1, text="另一条")
-    found = read(tmp_path, [first, later, other, first | {"id": 2}, other], ReplayNames(()))
+    found = read(app, [first, later, other, first | {"id": 2}, other], ReplayNames(()))
     assert [
         (
             each.post.text,
