@@ -74,7 +74,7 @@ class Pipeline:
     def stages(self, *, wait: bool = True) -> tuple[Stage, ...]:
         """The stages after routing, in order."""
         return (
-            Silencing(self._ledger.silences),
+            Silencing(self._ledger),
             Recalling(self._ledger.outbox),
             Deduping(),
             Grouping(wait=wait),

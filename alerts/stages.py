@@ -16,8 +16,8 @@ from alerts.envelope import Cause, Decision, Envelope, Why
 from alerts.routes import miss, quiet_until
 from config.settings import Route
 from domain.alert import Alert, AlertState, Change, Level
-from domain.incident import Incident, IncidentStatus
-from store.ledger import GROUPED, Notification, Outbox, Silence, Silences
+from domain.incident import Incident, IncidentStatus, highest_told
+from store.ledger import GROUPED, Ledger, Notification, Outbox, Silence
 
 RECALLED = 100
 """Mails of a thread looked at, newest first."""
@@ -85,11 +85,11 @@ class Silencing:
 
     name = "silence"
 
-    def __init__(self, silences: Silences) -> None:
-        self._silences = silences
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
 
     def __call__(self, envelopes: Sequence[Envelope], *, now: datetime) -> Passed:
-        active = self._silences.active(now)
+        active = self._ledger.silences.active(now)
         kept, decisions = [], []
         for envelope in envelopes:
             silence = next((s for s in active if _silences(s, envelope.alert)), None)
@@ -98,11 +98,18 @@ class Silencing:
             elif silence:
                 detail = f"{silence.id} by {silence.created_by}"
                 decisions.append(decide(self.name, Why.SILENCED, envelope, detail))
-            elif _called_false(envelope):
+            elif self._called_false(envelope):
                 decisions.append(decide(self.name, Why.FALSE_ALARM, envelope, envelope.thread))
             else:
                 kept.append(envelope)
         return Passed(envelopes=tuple(kept), decisions=tuple(decisions))
+
+    def _called_false(self, envelope: Envelope) -> bool:
+        incident, alert = envelope.incident, envelope.alert
+        if incident is None or incident.status is not IncidentStatus.FALSE_ALARM:
+            return False
+        timeline = self._ledger.incidents.timeline(incident.id)
+        return alert.level <= highest_told(timeline, self._ledger.journal.revisions(alert.id))
 
 
 def _silences(silence: Silence, alert: Alert) -> bool:
@@ -121,12 +128,6 @@ def _carried_by_another(alert: Alert) -> bool:
 def _closed_since(envelope: Envelope) -> bool:
     closed = envelope.incident.closed_at if envelope.incident else None
     return closed is not None and envelope.alert.at <= closed
-
-
-def _called_false(envelope: Envelope) -> bool:
-    incident = envelope.incident
-    called = incident is not None and incident.status is IncidentStatus.FALSE_ALARM
-    return called and incident is not None and envelope.alert.level <= incident.level
 
 
 class Recalling:

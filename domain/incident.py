@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from domain.alert import Level
+from domain.alert import Alert, Level
+
+RULE = "rule:incidents"
+"""Actor of what alerts bring about in an incident."""
 
 
 class IncidentStatus(StrEnum):
@@ -79,3 +83,21 @@ class TimelineEvent:
     after: dict[str, str] = field(default_factory=dict)
     seq: int = 0
     """Position in the timeline, given by the ledger."""
+
+
+def tells(timeline: Iterable[TimelineEvent], alert: Alert) -> bool:
+    """The incident took this revision of the alert in, or a later one."""
+    return any(
+        event.actor == RULE
+        and event.after.get("alert") == alert.id
+        and int(event.after.get("revision", "0")) >= alert.revision
+        for event in timeline
+    )
+
+
+def highest_told(timeline: Sequence[TimelineEvent], revisions: Iterable[Alert]) -> Level:
+    """The highest level of an alert that the incident took in: what people knew of it when they ended the incident.
+
+    Not the incident's own level, which another alert or a person may have raised.
+    """
+    return max((each.level for each in revisions if tells(timeline, each)), default=Level.NONE)

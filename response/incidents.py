@@ -13,14 +13,12 @@ from datetime import datetime
 
 from domain.alert import Alert, AlertState, Change, Level
 from domain.errors import InputError, StoreError
-from domain.incident import OPEN, Incident, IncidentStatus, TimelineEvent
+from domain.incident import OPEN, RULE, Incident, IncidentStatus, TimelineEvent, highest_told, tells
 from domain.plan import Plan, PlanRun
 from response import mails
 from response import plans as running
 from store.ledger import MOST_OPEN, AuditEntry, Ledger
 
-RULE = "rule:incidents"
-"""Actor of automatic steps."""
 ENDED = tuple(status for status in IncidentStatus if not status.open)
 ATTEMPTS = 8
 """Times to try a change that other processes overtake."""
@@ -50,7 +48,7 @@ class Desk:
         """The incident that an alert revision opens, joins or belongs to; None when it needs none.
 
         Operator alerts, alerts below 黄 that nobody works on, and those that people ended already (until the
-        level rises above a false alarm's, or there is news after the close) need none.
+        level rises above what was called false, or there is news after the close) need none.
         """
         if not alert.brand:
             return None
@@ -76,18 +74,19 @@ class Desk:
     def _is_settled(self, ended: Incident, alert: Alert) -> bool:
         """Whether an ended incident already answers this revision: told of it, or called it false."""
         if ended.status is IncidentStatus.FALSE_ALARM:
-            return alert.level <= ended.level
+            timeline = self._ledger.incidents.timeline(ended.id)
+            return alert.level <= highest_told(timeline, self._ledger.journal.revisions(alert.id))
         return alert.change is Change.RECOVERED or self._tells(ended, alert)
 
     def _tells(self, incident: Incident, alert: Alert) -> bool:
-        return _tell(self._ledger.incidents.timeline(incident.id), alert)
+        return tells(self._ledger.incidents.timeline(incident.id), alert)
 
     def _noted(self, incident: Incident, alert: Alert, kind: str, *, now: datetime) -> Incident:
         """The incident, its timeline telling of this revision: once, whatever else it changed."""
         if not self._tells(incident, alert):
             event = _rule_event(incident.id, alert, kind, reason=alert.explanation, now=now)
             # Asked again where no other process can come between the question and the entry.
-            self._ledger.incidents.note(event, unless=lambda told: _tell(told, alert))
+            self._ledger.incidents.note(event, unless=lambda told: tells(told, alert))
         return incident
 
     def _open(self, alert: Alert, *, now: datetime) -> Incident:
@@ -328,16 +327,6 @@ class Desk:
         self._ledger.audit.record(
             AuditEntry(at=now, actor=actor, action=action, subject=subject, reason=reason)
         )
-
-
-def _tell(timeline: Iterable[TimelineEvent], alert: Alert) -> bool:
-    """The timeline tells of this revision, or a later one, of the alert."""
-    return any(
-        event.actor == RULE
-        and event.after.get("alert") == alert.id
-        and int(event.after.get("revision", "0")) >= alert.revision
-        for event in timeline
-    )
 
 
 def _owned(incident: Incident, actor: str, now: datetime) -> Incident:

@@ -11,7 +11,7 @@ from alerts.evidence import Evidence
 from config.settings import QuietHours, Route
 from domain.alert import Alert, AlertState, Change, Level, Reason
 from domain.assessment import Assessment, EntityJudgement, Sentiment, Stance, TopicJudgement
-from domain.incident import Incident, IncidentStatus, TimelineEvent
+from domain.incident import RULE, Incident, IncidentStatus, TimelineEvent
 from domain.plan import LegalClock, Plan, PlanTask
 from domain.post import Author, Engagement, Post, Tier, post_id
 from domain.signal import Signal
@@ -311,7 +311,9 @@ def incident(ledger: Ledger, found: Alert, *, at: datetime = AT) -> Incident:
         plan=TOPIC,
         alerts=(found.id,),
     )
-    return ledger.incidents.open(new, TimelineEvent(incident="", at=at, actor="rule:open", kind="opened"))
+    after = {"alert": found.id, "revision": str(found.revision)}
+    event = TimelineEvent(incident="", at=at, actor=RULE, kind="opened", after=after)
+    return ledger.incidents.open(new, event)
 
 
 def evidence(posts: Posts, ledger: Ledger) -> Evidence:

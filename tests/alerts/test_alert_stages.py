@@ -96,10 +96,10 @@ def test_silences_stop_what_matches_below_their_level(
             reason="已知活动", below=below,
         )
     )  # fmt: skip
-    passed = Silencing(ledger.silences)([envelope()], now=NOW)
+    passed = Silencing(ledger)([envelope()], now=NOW)
     assert bool(passed.envelopes) is not stopped
     assert [d.why for d in passed.decisions] == ([Why.SILENCED] if stopped else [])
-    late = Silencing(ledger.silences)([envelope()], now=AT + timedelta(hours=5))
+    late = Silencing(ledger)([envelope()], now=AT + timedelta(hours=5))
     assert late.envelopes
 
 
@@ -111,19 +111,23 @@ def test_a_silence_does_not_hold_what_another_topic_carries(ledger: Ledger) -> N
         )
     )  # fmt: skip
     outage = sample.alert(topics=("service_outage", sample.TOPIC), reasons=())
-    assert not Silencing(ledger.silences)([envelope(alert=outage)], now=NOW).envelopes
+    assert not Silencing(ledger)([envelope(alert=outage)], now=NOW).envelopes
     joined = Reason(
         rule="withdrawal_cluster", points=0, text="38 个账号", level=outage.level, topic=sample.TOPIC
     )
     risen = envelope(alert=replace(outage, reasons=(joined,)))
-    assert Silencing(ledger.silences)([risen], now=NOW).envelopes == (risen,)
+    assert Silencing(ledger)([risen], now=NOW).envelopes == (risen,)
 
 
 def test_a_false_alarm_stops_updates_until_the_level_rises(ledger: Ledger) -> None:
-    silencing = Silencing(ledger.silences)
-    same = silencing([envelope(incident=case(IncidentStatus.FALSE_ALARM))], now=NOW)
+    silencing = Silencing(ledger)
+    ledger.alerts.put(sample.alert())
+    # Red is the incident's level, by a person or another alert; the alert itself was orange.
+    opened = sample.incident(ledger, sample.alert())
+    ended = replace(opened, status=IncidentStatus.FALSE_ALARM, level=Level.RED)
+    same = silencing([envelope(incident=ended)], now=NOW)
     assert [d.why for d in same.decisions] == [Why.FALSE_ALARM]
-    risen = envelope(incident=case(IncidentStatus.FALSE_ALARM), alert=sample.alert(level=Level.RED))
+    risen = envelope(incident=ended, alert=sample.alert(revision=2, level=Level.RED))
     assert silencing([risen], now=NOW).envelopes == (risen,)
     confirmed = envelope(incident=case(IncidentStatus.CONFIRMED))
     assert silencing([confirmed], now=NOW).envelopes == (confirmed,)

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from domain.alert import AlertState, Change, Level
 from domain.errors import InputError, StoreError
-from domain.incident import Incident, IncidentStatus, TimelineEvent
-from response.incidents import RULE, Desk
+from domain.incident import RULE, Incident, IncidentStatus, TimelineEvent
+from response.incidents import Desk
 from response.mails import sweep
 from store.ledger import Ledger, Notification, open_ledger
 from tests.response.conftest import PLAN, T0, plan_for
@@ -195,6 +195,22 @@ def test_false_alarm_stays_quiet_until_the_level_rises(desk, alert, ledger) -> N
     fresh = desk.on_alert(alert(level=Level.RED, change=Change.ESCALATED), now=T0 + 2 * HOUR)
     assert fresh.id != incident.id and fresh.status is IncidentStatus.TRIAGE
     assert desk.on_alert(ledger.alerts.get("a1"), now=T0 + 2 * HOUR) == fresh
+
+
+@pytest.mark.parametrize("raised_by", ["a person", "another alert"])
+def test_a_false_alarm_covers_what_its_alert_had_reached_not_what_the_incident_had(
+    desk, alert, ledger, raised_by: str
+) -> None:
+    if raised_by == "a person":
+        incident = desk.on_alert(alert(), now=T0)
+        desk.declare(incident.id, Level.RED, actor="李总", reason="先按红色准备", now=T0)
+    else:
+        incident = desk.on_alert(alert("a0", level=Level.RED), now=T0)
+        assert desk.on_alert(alert(), now=T0).id == incident.id
+    desk.false_alarm(incident.id, actor="王芳", reason="旧闻", now=T0 + HOUR)
+    assert desk.on_alert(alert(level=Level.YELLOW), now=T0 + HOUR) is None
+    fresh = desk.on_alert(alert(level=Level.ORANGE), now=T0 + 2 * HOUR)
+    assert fresh is not None and fresh.id != incident.id
 
 
 def test_news_after_the_close_is_a_new_incident_but_old_news_is_not(desk, alert, ledger) -> None:
