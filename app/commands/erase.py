@@ -50,7 +50,7 @@ def command(
     with app.models.alone():  # who has read posts, to put them back judged anew, does so before
         gone = app.posts.forget_author(key)
     waiting = app.ledger.outbox.find(state="waiting", limit=MOST_WAITING)
-    kept = sum(not app.ledger.outbox.withdraw(mail.id, at=now) for mail in waiting)
+    kept = len(waiting) - len(app.ledger.outbox.withdraw([mail.id for mail in waiting], at=now))
     if kept:
         note(f"yujing: {kept} 封预警邮件正在写或正在发，来不及重写", sys.stderr)
     print(json.dumps({"erased": gone}))

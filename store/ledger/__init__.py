@@ -6,7 +6,7 @@ UPDATE (``… WHERE version = ?``), so that two processes never do the same thin
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Generic, Protocol, TypeVar
@@ -201,10 +201,12 @@ class Outbox(Protocol):
         False when it is gone, or leased at the moment: somebody may be handing it over.
         """
 
-    def withdraw(self, id_: str, *, at: datetime) -> bool:
-        """Forget a waiting message and those grouped into it, and let their revisions come back to be told anew.
+    def withdraw(self, ids: Sequence[str], *, at: datetime) -> Mapping[str, Set[str]]:
+        """Take back waiting messages with those grouped into them, and let what they tell be told anew.
 
-        False when it is gone, or leased at the moment, or its revision is only just being handled.
+        The newest revision of each alert comes back, whichever was told here: who has it is not told again. Returns
+        those taken, each with the ids of the alerts it told; not taken are those that are gone, or leased at the
+        moment, or tell a revision that is only just being handled.
         """
 
     def find(

@@ -7,15 +7,29 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, RowMapping, and_, delete, exists, func, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    RowMapping,
+    Table,
+    and_,
+    delete,
+    exists,
+    func,
+    literal,
+    or_,
+    select,
+    update,
+)
 
 from domain.alert import Level
 from store.ledger import GROUPED, REPLACED, Notification
 from store.ledger.engine import Handle, insert_new
-from store.ledger.tables import alert_revisions, outbox
+from store.ledger.tables import alert_revisions, alerts, outbox
 
 FIELDS = tuple(field.name for field in dataclasses.fields(Notification))
 """Columns of a notification."""
+WITHDRAWN = "withdrawn"
+"""The ``error`` of a message that was taken back, and of those grouped into it."""
 _COLUMNS = tuple(outbox.c[name] for name in FIELDS)
 
 
@@ -75,25 +89,35 @@ class SqlOutbox:
             )
             return done.rowcount == 1
 
-    def withdraw(self, id_: str, *, at: datetime) -> bool:
-        """Forget a waiting message and those grouped into it, and let their revisions come back to be told anew."""
-        handled = exists().where(
-            alert_revisions.c.alert == outbox.c.alert,
-            alert_revisions.c.revision == outbox.c.revision,
-            alert_revisions.c.handled_at.is_not(None),
-        )
-        about = (outbox.c.alert, outbox.c.revision)
+    def withdraw(self, ids: Sequence[str], *, at: datetime) -> dict[str, set[str]]:
+        """Take back waiting messages and let all that they tell be told anew, each alert by its newest revision."""
+        gone = {"state": "dropped", "error": WITHDRAWN, "leased_until": None, "ended_at": at, "body": b""}
+        free = (outbox.c.id.in_(ids), outbox.c.state == "waiting", _unleased(at), ~_being_handled())
+        told: dict[str, set[str]] = {}
         with self._handle.write() as connection:
-            free = (outbox.c.id == id_, outbox.c.state == "waiting", _unleased(at), handled)
-            lead = connection.execute(delete(outbox).where(*free).returning(*about)).all()
-            if not lead:
-                return False
-            told = (outbox.c.state == "dropped", outbox.c.error == f"{GROUPED}{id_}")
-            grouped = connection.execute(delete(outbox).where(*told).returning(*about)).all()
-            for alert, revision in (*lead, *grouped):
-                which = (alert_revisions.c.alert == alert, alert_revisions.c.revision == revision)
-                connection.execute(update(alert_revisions).where(*which).values(handled_at=None))
-            return True
+            # Locked in one order, or two processes could wait for each other.
+            locked = select(outbox.c.id).where(outbox.c.id.in_(ids)).order_by(outbox.c.id)
+            connection.execute(locked.with_for_update())
+            taken = update(outbox).where(*free).values(gone).returning(outbox.c.id, outbox.c.alert)
+            leads = connection.execute(taken).all()
+            within = [f"{GROUPED}{lead.id}" for lead in leads]
+            columns = (outbox.c.id, outbox.c.alert, outbox.c.error)
+            rows = connection.execute(
+                select(*columns).where(outbox.c.state == "dropped", outbox.c.error.in_(within))
+            ).all()
+            for lead in leads:
+                told[lead.id] = {
+                    lead.alert,
+                    *(row.alert for row in rows if row.error == f"{GROUPED}{lead.id}"),
+                }
+            these = outbox.c.id.in_([row.id for row in (*leads, *rows)])
+            connection.execute(update(outbox).where(these).values(gone))
+            # What is told anew gets the same id; what has a newer revision stays, for it was begun to be told.
+            connection.execute(delete(outbox).where(these, _is_newest(outbox)))
+            about = alert_revisions.c.alert.in_(set().union(*told.values()))
+            newest = update(alert_revisions).where(about, _is_newest(alert_revisions))
+            connection.execute(newest.values(handled_at=None))
+        return told
 
     def find(
         self,
@@ -156,6 +180,23 @@ class SqlOutbox:
             connection.execute(
                 update(outbox).where(outbox.c.id == id_, outbox.c.state == "waiting").values(**values)
             )
+
+
+def _being_handled() -> ColumnElement[bool]:
+    """Some revision told in the message is not marked handled yet: whoever enqueued it is about to."""
+    told = outbox.alias()
+    within = and_(told.c.state == "dropped", told.c.error == literal(GROUPED).concat(outbox.c.id))
+    return exists().where(
+        or_(told.c.id == outbox.c.id, within),
+        alert_revisions.c.alert == told.c.alert,
+        alert_revisions.c.revision == told.c.revision,
+        alert_revisions.c.handled_at.is_(None),
+    )
+
+
+def _is_newest(table: Table) -> ColumnElement[bool]:
+    """The row is of the newest revision of its alert."""
+    return exists().where(alerts.c.id == table.c.alert, alerts.c.revision == table.c.revision)
 
 
 def _unleased(now: datetime) -> ColumnElement[bool]:

@@ -480,7 +480,7 @@ def test_an_erased_author_is_in_no_mail_that_still_waits(world: World, posts: Po
     [waiting] = world.ledger.outbox.find(state="waiting")
     assert "宁波" in parsed(waiting).get_body(("plain",)).get_content()
     posts.forget_author("victim")
-    assert world.ledger.outbox.withdraw(waiting.id, at=night["at"])
+    assert world.ledger.outbox.withdraw([waiting.id], at=night["at"])
     world.run(night["at"] + timedelta(minutes=1))
     assert world.inboxes.got == []
     world.run(AT + timedelta(hours=9, minutes=55))

@@ -203,18 +203,37 @@ def test_a_message_withdrawn_is_told_anew(ledger: Ledger, notification, alert, n
         [
             notification("m", alert="a1"),
             notification("g", alert="b1", state="dropped", error="grouped:m"),
+            notification("second", alert="a1", recipient="lead@x"),
             notification("other", alert="a1"),
         ]
     )
-    assert not ledger.outbox.withdraw("m", at=now), "its revision is being handled"
     for each in ledger.alerts.pending():
+        assert not ledger.outbox.withdraw(["m"], at=now), "one of its revisions is being handled"
         ledger.alerts.handled(each, at=now)
     ledger.outbox.lease(1, now=now, lease=MINUTE)
-    assert not ledger.outbox.withdraw("m", at=now), "somebody may be sending it"
-    assert ledger.outbox.withdraw("m", at=now + MINUTE)
-    assert not ledger.outbox.withdraw("m", at=now + MINUTE)
+    assert not ledger.outbox.withdraw(["m"], at=now), "somebody may be sending it"
+    later = now + MINUTE
+    assert ledger.outbox.withdraw(["m", "second"], at=later) == {"m": {"a1", "b1"}, "second": {"a1"}}
+    assert not ledger.outbox.withdraw(["m"], at=later)
     assert [each.id for each in ledger.outbox.find()] == ["other"]
     assert [each.id for each in ledger.alerts.pending()] == ["a1", "b1"]
+
+
+def test_what_has_grown_since_comes_back_as_it_is_now(ledger: Ledger, notification, alert, now) -> None:
+    first = (alert("a1"), alert("b1", fingerprint="b"))
+    for each in (*first, alert("b1", fingerprint="b", revision=2)):
+        ledger.alerts.put(each)
+        ledger.alerts.handled(each, at=now)
+    ledger.outbox.enqueue(
+        [
+            notification("m", alert="a1"),
+            notification("g", alert="b1", state="dropped", error="grouped:m"),
+            notification("b-2", alert="b1", revision=2, state="sent"),
+        ]
+    )
+    assert ledger.outbox.withdraw(["m"], at=now)
+    assert [(each.id, each.revision) for each in ledger.alerts.pending()] == [("a1", 1), ("b1", 2)]
+    assert {(each.id, each.error) for each in ledger.outbox.find()} == {("g", "withdrawn"), ("b-2", "")}
 
 
 def test_messages_are_found_by_what_they_are_about(ledger: Ledger, notification, now) -> None:
