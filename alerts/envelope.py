@@ -48,18 +48,25 @@ class Why(StrEnum):
     RECOVERED = "recovered"
     NEVER_TOLD = "never_told"
     """Nobody was told that it began, so nobody is told that it ended."""
+    GOES_ON = "goes_on"
+    """It ended before another alert of its incident was told: no word of an end comes after that."""
     QUIET_HOURS = "quiet_hours"
     POSTPONED = "postponed"
     """Could not be written now; stays pending."""
     HANDING_OVER = "handing_over"
     """An older mail of the thread is being sent this moment; stays pending."""
+    REGROUP = "regroup"
+    """The older mail told other alerts too: stays pending, to be told with them anew."""
     BAD_ADDRESS = "bad_address"
     ENQUEUED = "enqueued"
 
     @property
     def final(self) -> bool:
         """False when the revision must come back."""
-        return self not in (Why.SILENCED, Why.GROUP_WAIT, Why.POSTPONED, Why.HANDING_OVER)
+        return self not in COMING_BACK
+
+
+COMING_BACK = (Why.SILENCED, Why.GROUP_WAIT, Why.POSTPONED, Why.HANDING_OVER, Why.REGROUP)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -93,9 +100,9 @@ class Envelope:
     told: tuple[Notification, ...] = ()
     """Mails of this thread that the recipient has; oldest first."""
     replaces: tuple[Notification, ...] = ()
-    """Waiting mails of this thread that this one takes the place of."""
-    unread: tuple[str, ...] = ()
-    """Ids of mails of this thread that were written and, since the last one told, never sent."""
+    """Waiting mails of this thread, or that tell of this alert beside another: this one takes their place."""
+    unread: bool = False
+    """Something of this thread was written and, since the last one told, never sent."""
     enqueued: bool = False
     """This revision is in the outbox already, in whatever state."""
 

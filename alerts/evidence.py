@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from alerts.chosen import choose, post_line, spread_of
 from alerts.claims import digest
 from alerts.doubts import doubts
+from alerts.stages import over
 from alerts.view import AlertView, Companion, Duty, Hour, NextStep, Series, Step
 from alerts.words import moment, plain
 from domain.alert import Alert, Level
@@ -79,7 +80,9 @@ class Evidence:
     def companion(self, alert: Alert) -> Companion:
         """How a lesser alert of the same brand is told in another one's mail."""
         return Companion(
-            level=alert.level, topic=self._topic_name(alert.lead_topic), explanation=alert.explanation
+            word="已结束" if over(alert) else f"{alert.level.colour}色",
+            topic=self._topic_name(alert.lead_topic),
+            explanation=alert.explanation,
         )
 
     def _frame(self, alert: Alert, incident: Incident | None) -> AlertView:

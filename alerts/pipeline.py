@@ -2,14 +2,15 @@
 
     route → silence → recall → dedupe → group → cool down → escalate → recover → quiet hours → write → enqueue
 
-Order of the changes that outlive a crash: waiting mails that are replaced are dropped, the new mail is enqueued,
-then the revision is marked handled. Killed anywhere in between, the revision comes back; its notification id is
-the same, so it is found in the outbox and stops. Two pipelines at once end the same way.
+Order of the changes that outlive a crash: waiting mails that are out of date are taken back, which lets all that
+they told come back; the new mail is enqueued, then the revision is marked handled. Killed anywhere in between, the
+revision comes back; its notification id is the same, so it is found in the outbox and stops. Two pipelines at once
+end the same way.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -35,7 +36,7 @@ from config.settings import Route
 from domain.alert import Alert, Level
 from domain.errors import DeliveryError, YujingError
 from domain.incident import OPEN, Incident, TimelineEvent
-from store.ledger import GROUPED, MOST_OPEN, REPLACED, Ledger, Notification
+from store.ledger import GROUPED, MOST_OPEN, Ledger, Notification
 
 ACTOR = "rule:alerts"
 IN_OUTBOX = (Why.ENQUEUED, Why.GROUPED, Why.ALREADY_ENQUEUED)
@@ -102,9 +103,14 @@ class Pipeline:
             passed = stage(envelopes, now=now)
             envelopes = list(passed.envelopes)
             decisions += passed.decisions
-        enqueued, last = self._enqueue(envelopes, now=now)
-        decisions += last
-        back = {(d.alert, d.revision) for d in decisions if not d.why.final}
+        written, unwritten = self._written(envelopes, now=now)
+        # Only now, and all at once: what cannot be written leaves its forerunner to be sent, and an alert that one
+        # recipient's mail gives back does not look, in the next one's, like one that is just being handled.
+        older = [old.id for _, envelope in written for old in envelope.replaces]
+        taken = self._ledger.outbox.withdraw(older, at=now)
+        enqueued, last = self._enqueue(written, taken, now=now)
+        decisions += [*unwritten, *last]
+        back = {(d.alert, d.revision) for d in decisions if not d.why.final or _is_undone(d, taken)}
         done = [alert for alert in pending if (alert.id, alert.revision) not in back]
         handled = sum(self._settle(alert, incidents[alert.id], decisions, now=now) for alert in done)
         for muted in {decision.alert for decision in decisions if decision.why is Why.SILENCED}:
@@ -123,9 +129,27 @@ class Pipeline:
         return next(iter((*holding, *alike)), None)
 
     def _enqueue(
-        self, envelopes: Iterable[Envelope], *, now: datetime
+        self,
+        written: Iterable[tuple[Notification, Envelope]],
+        taken: Mapping[str, Set[str]],
+        *,
+        now: datetime,
     ) -> tuple[list[Notification], list[Decision]]:
         enqueued: list[Notification] = []
+        decisions: list[Decision] = []
+        for mail, envelope in written:
+            why = self._put(mail, envelope, taken, now=now)
+            if why is Why.ENQUEUED:
+                enqueued.append(mail)
+                decisions.append(decide("enqueue", why, envelope, mail.subject))
+            else:
+                decisions += [decide("enqueue", why, each) for each in (envelope, *envelope.companions)]
+        return enqueued, decisions
+
+    def _written(
+        self, envelopes: Iterable[Envelope], *, now: datetime
+    ) -> tuple[list[tuple[Notification, Envelope]], list[Decision]]:
+        written: list[tuple[Notification, Envelope]] = []
         decisions: list[Decision] = []
         views: dict[str, AlertView] = {}
         for envelope in envelopes:
@@ -133,55 +157,40 @@ class Pipeline:
             try:
                 if alert.id not in views:
                     views[alert.id] = self._evidence.collect(alert, envelope.incident, now=now)
-                mail = self._write(views[alert.id], envelope, now=now)
+                written.append((self._write(views[alert.id], envelope, now=now), envelope))
             except YujingError as error:
                 bad = isinstance(error, DeliveryError)
                 why = Why.BAD_ADDRESS if bad else Why.POSTPONED
                 decisions += [decide("write", why, e, str(error)) for e in (envelope, *envelope.companions)]
-                continue
-            if self._put(mail, envelope, now=now):
-                enqueued.append(mail)
-                decisions.append(decide("enqueue", Why.ENQUEUED, envelope, mail.subject))
-            else:
-                decisions += [
-                    decide("enqueue", Why.HANDING_OVER, e) for e in (envelope, *envelope.companions)
-                ]
-        return enqueued, decisions
+        return written, decisions
 
     def _write(self, view: AlertView, envelope: Envelope, *, now: datetime) -> Notification:
-        companions = [*(other.alert for other in envelope.companions), *self._carried(envelope)]
-        shown = tuple(self._evidence.companion(alert) for alert in companions)
+        shown = tuple(self._evidence.companion(other.alert) for other in envelope.companions)
         letter = self._writer.write(replace(view, companions=shown), envelope, now=now)
         return replace(
             _row(envelope, now=now), subject=letter.subject, body=letter.body, message_id=letter.message_id
         )
 
-    def _carried(self, envelope: Envelope) -> list[Alert]:
-        """Alerts grouped into a mail of this thread that is taken back unread: this mail tells them instead."""
-        if not envelope.unread:
-            return []
-        held = {f"{GROUPED}{ident}" for ident in envelope.unread}
-        rows = self._ledger.outbox.find(recipient=envelope.recipient, state="dropped", limit=200)
-        told = {envelope.alert.id, *(other.alert.id for other in envelope.companions)}
-        found = [
-            self._ledger.alerts.get(row.alert) for row in rows if row.error in held and row.alert not in told
-        ]
-        return list(newest(alert for alert in found if alert is not None).values())
+    def _put(
+        self, mail: Notification, envelope: Envelope, taken: Mapping[str, Set[str]], *, now: datetime
+    ) -> Why:
+        """Enqueue a mail whose forerunners were taken back; a rise does so in any case, the others come back.
 
-    def _put(self, mail: Notification, envelope: Envelope, *, now: datetime) -> bool:
-        """Take the place of what waits. False while an older mail is just being handed over: two at once would
-        break the cool-down, so this one comes back when it is known whether that one was sent; a rise does not wait.
+        While an older mail is being handed over, two at once would break the cool-down; where one told other alerts
+        too, they are grouped anew.
         """
+        told = {envelope.alert.id, *(other.alert.id for other in envelope.companions)}
         for old in envelope.replaces:
-            gone = self._ledger.outbox.drop(old.id, reason=f"{REPLACED}{mail.id}", at=now)
-            if not gone and mail.level <= old.level:
-                return False
+            if mail.level <= old.level and not taken.get(old.id, frozenset()) <= told:
+                return Why.REGROUP
+            if mail.level <= old.level and old.id not in taken:
+                return Why.HANDING_OVER
         grouped = [
             replace(_row(other, now=now), subject=mail.subject, state="dropped", error=f"{GROUPED}{mail.id}")
             for other in envelope.companions
         ]
-        self._ledger.outbox.enqueue([mail, *grouped])
-        return True
+        stored = self._ledger.outbox.enqueue([mail, *grouped])
+        return Why.ENQUEUED if stored else Why.HANDING_OVER
 
     def _settle(
         self, alert: Alert, incident: Incident | None, decisions: Sequence[Decision], *, now: datetime
@@ -200,6 +209,11 @@ class Pipeline:
             self._ledger.incidents.note(
                 event, unless=lambda told: any(each.after == event.after for each in told)
             )
+
+
+def _is_undone(decision: Decision, taken: Mapping[str, Set[str]]) -> bool:
+    """It was found in the outbox, in a mail that has been taken back since: another process wrote that meanwhile."""
+    return decision.why is Why.ALREADY_ENQUEUED and any(decision.alert in told for told in taken.values())
 
 
 def _superseded(alert: Alert) -> Decision:

@@ -144,32 +144,32 @@ class Recalling:
     def _recall(self, envelope: Envelope) -> Envelope:
         ident, who = envelope.incident, envelope.recipient
         mails = self._outbox.find(alert=envelope.alert.id, recipient=who, limit=RECALLED)
+        beside = self._beside(mails)
         if ident is not None:
             mails += self._outbox.find(incident=ident.id, recipient=who, limit=RECALLED)
         unique = {mail.id: mail for mail in mails}
         ordered = sorted(unique.values(), key=lambda mail: (mail.created_at, mail.revision))
-        told = tuple(mail for mail in ordered if was_told(mail))
+        told = tuple(mail for mail in ordered if mail.sent_at)
         mine = [mail for mail in told if mail.alert == envelope.alert.id]
         last = max((ordered.index(mail) for mail in told), default=-1)
+        waiting = {mail.id: mail for mail in (*ordered, *beside) if mail.state == "waiting"}
         return replace(
             envelope,
             told=told,
-            replaces=tuple(mail for mail in ordered if mail.state == "waiting"),
-            unread=tuple(mail.id for mail in ordered[last + 1 :] if mail.state in ("waiting", "dropped")),
+            replaces=tuple(waiting.values()),
+            unread=any(mail.state in ("waiting", "dropped") for mail in ordered[last + 1 :]),
             enqueued=any(_same(mail, envelope.alert) for mail in ordered),
             was=mine[-1].level if mine else Level.NONE,
             cause=_cause(envelope.alert, mine[-1].level if mine else None),
         )
 
-
-def was_told(mail: Notification) -> bool:
-    """The recipient has it: sent, or told in the mail of a graver alert."""
-    return mail.state == "sent" or (mail.state == "dropped" and mail.error.startswith(GROUPED))
-
-
-def told_at(mail: Notification) -> datetime:
-    """When the recipient had it."""
-    return mail.sent_at or max(mail.created_at, mail.not_before)
+    def _beside(self, mails: Sequence[Notification]) -> list[Notification]:
+        """Waiting mails of the same recipient that these are grouped into."""
+        leads = {mail.error for mail in mails if mail.error.startswith(GROUPED) and not mail.sent_at}
+        if not leads:
+            return []
+        waiting = self._outbox.find(recipient=mails[0].recipient, state="waiting")
+        return [mail for mail in waiting if f"{GROUPED}{mail.id}" in leads]
 
 
 def _same(mail: Notification, alert: Alert) -> bool:
@@ -263,8 +263,8 @@ def _gravest_first(envelope: Envelope) -> tuple[bool, int, float, str]:
 
 def _joined(lead: Envelope, rest: Sequence[Envelope]) -> Envelope:
     mails = {mail.id: mail for envelope in (lead, *rest) for mail in envelope.replaces}
-    unread = dict.fromkeys(ident for envelope in (lead, *rest) for ident in envelope.unread)
-    return replace(lead, companions=tuple(rest), replaces=tuple(mails.values()), unread=tuple(unread))
+    unread = any(envelope.unread for envelope in (lead, *rest))
+    return replace(lead, companions=tuple(rest), replaces=tuple(mails.values()), unread=unread)
 
 
 class Cooling:
@@ -287,7 +287,11 @@ class Cooling:
 def _window_end(envelope: Envelope) -> datetime | None:
     if not envelope.told:
         return None
-    return max(map(told_at, envelope.told)) + timedelta(minutes=envelope.route.cooldown_min)
+    return _last_sent(envelope) + timedelta(minutes=envelope.route.cooldown_min)
+
+
+def _last_sent(envelope: Envelope) -> datetime:
+    return max(mail.sent_at for mail in envelope.told if mail.sent_at)
 
 
 class Escalating:
@@ -298,7 +302,7 @@ class Escalating:
     def __call__(self, envelopes: Sequence[Envelope], *, now: datetime) -> Passed:
         kept, decisions = [], []
         for envelope in envelopes:
-            last = envelope.told[-1].level if envelope.told else envelope.alert.level
+            last = _last_told(envelope)
             if envelope.cause is not Cause.RECOVERED and envelope.alert.level > last:
                 detail = f"{last.id} → {envelope.alert.level.id}"
                 decisions.append(decide(self.name, Why.LEVEL_ROSE, envelope, detail))
@@ -306,6 +310,13 @@ class Escalating:
             else:
                 kept.append(envelope)
         return Passed(envelopes=tuple(kept), decisions=tuple(decisions))
+
+
+def _last_told(envelope: Envelope) -> Level:
+    """The highest level in the last mail of the thread: one mail may tell several alerts, and the end of some."""
+    if not envelope.told:
+        return envelope.alert.level
+    return max(mail.level for mail in envelope.told if mail.sent_at == _last_sent(envelope))
 
 
 class Recovering:
@@ -318,12 +329,19 @@ class Recovering:
         for envelope in envelopes:
             if envelope.cause is not Cause.RECOVERED:
                 kept.append(envelope)
+            elif _goes_on(envelope):
+                decisions.append(decide(self.name, Why.GOES_ON, envelope))
             elif envelope.told or envelope.unread:
                 decisions.append(decide(self.name, Why.RECOVERED, envelope))
                 kept.append(envelope)
             else:
                 decisions.append(decide(self.name, Why.NEVER_TOLD, envelope))
         return Passed(envelopes=tuple(kept), decisions=tuple(decisions))
+
+
+def _goes_on(envelope: Envelope) -> bool:
+    others = (mail for mail in envelope.told if mail.alert != envelope.alert.id and mail.level > Level.NONE)
+    return any(mail.created_at >= envelope.alert.at for mail in others)
 
 
 class Quieting:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from domain.alert import Alert, Level
+from domain.alert import Alert
 from domain.incident import Incident
 
 
@@ -154,7 +154,8 @@ class NextStep:
 class Companion:
     """A lesser alert of the same brand told in the same mail."""
 
-    level: Level
+    word: str
+    """How it stands: 黄色, or 已结束."""
     topic: str
     explanation: str
 

@@ -51,6 +51,7 @@ class Notification:
     """waiting, sent, failed, dropped."""
     error: str = ""
     sent_at: datetime | None = None
+    """When the recipient got it, or the mail of another alert that it was grouped into."""
     message_id: str = ""
     level: Level = Level.NONE
 
@@ -84,9 +85,7 @@ class AuditEntry:
 
 
 GROUPED = "grouped:"
-"""Begins the ``error`` of a dropped notification that was told in another one's mail; its id follows."""
-REPLACED = "replaced by "
-"""Begins the ``error`` of a dropped notification whose place a newer one took; its id follows."""
+"""Begins the ``error`` of a dropped notification that is told in another one's mail; its id follows."""
 SCHEDULER = "scheduler"
 """Name of the lease of the process that runs the jobs."""
 ERASED = "erased"
@@ -175,7 +174,10 @@ class Outbox(Protocol):
     """Messages on their way out."""
 
     def enqueue(self, notifications: Sequence[Notification]) -> int:
-        """Store those not stored yet; returns how many."""
+        """Store those not stored yet; returns how many.
+
+        What is grouped into a message that another process stored before is not stored: that one does not tell it.
+        """
 
     def lease(self, limit: int, *, now: datetime, lease: timedelta) -> list[Notification]:
         """Waiting messages whose time has come, hidden from other deliverers until ``now + lease``.
@@ -184,7 +186,7 @@ class Outbox(Protocol):
         """
 
     def sent(self, id_: str, *, at: datetime) -> None:
-        """It was handed over."""
+        """It was handed over, with all that is grouped into it."""
 
     def retry(self, id_: str, *, not_before: datetime, error: str) -> None:
         """A transient error: again later."""
@@ -196,7 +198,7 @@ class Outbox(Protocol):
         """A permanent error, or tried too often for too long."""
 
     def drop(self, id_: str, *, reason: str, at: datetime) -> bool:
-        """Take back a waiting message that a newer one replaces (state ``dropped``); its body is not kept.
+        """Take back a waiting message for good (state ``dropped``); its body is not kept.
 
         False when it is gone, or leased at the moment: somebody may be handing it over.
         """
@@ -222,7 +224,7 @@ class Outbox(Protocol):
         """Newest first."""
 
     def carried(self, id_: str) -> list[Notification]:
-        """What else is told in a message: those grouped into it, or into one whose place it took."""
+        """What else is told in a message: those grouped into it."""
 
     def forget(self, *, before: datetime, keep: Collection[str]) -> int:
         """Empty the bodies of messages made before a time whose life has ended; returns how many.

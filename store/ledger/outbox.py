@@ -11,6 +11,7 @@ from sqlalchemy import (
     ColumnElement,
     RowMapping,
     Table,
+    Update,
     and_,
     delete,
     exists,
@@ -22,7 +23,7 @@ from sqlalchemy import (
 )
 
 from domain.alert import Level
-from store.ledger import GROUPED, REPLACED, Notification
+from store.ledger import GROUPED, Notification
 from store.ledger.engine import Handle, insert_new
 from store.ledger.tables import alert_revisions, alerts, outbox
 
@@ -44,7 +45,11 @@ class SqlOutbox:
         with self._handle.write() as connection:
             # In one order everywhere, or two transactions could wait for each other.
             ordered = sorted(notifications, key=lambda each: each.id)
-            return sum(insert_new(connection, outbox, _row(each)) for each in ordered)
+            new = {each.id for each in ordered if insert_new(connection, outbox, _row(each))}
+            foreign = {f"{GROUPED}{each.id}" for each in ordered} - {f"{GROUPED}{id_}" for id_ in new}
+            astray = {each.id for each in ordered if each.error in foreign} & new
+            connection.execute(delete(outbox).where(outbox.c.id.in_(astray)))
+            return len(new - astray)
 
     def lease(self, limit: int, *, now: datetime, lease: timedelta) -> list[Notification]:
         """Waiting messages whose time has come, hidden from other deliverers until ``now + lease``."""
@@ -64,8 +69,12 @@ class SqlOutbox:
         return sorted(found, key=lambda each: (each.not_before, each.created_at, each.id))
 
     def sent(self, id_: str, *, at: datetime) -> None:
-        """It was handed over."""
-        self._settle(id_, state="sent", sent_at=at, error="", leased_until=None)
+        """It was handed over, with all that it tells."""
+        with self._handle.write() as connection:
+            done = {"state": "sent", "sent_at": at, "error": "", "leased_until": None}
+            if connection.execute(_waiting(id_).values(done)).rowcount == 1:
+                grouped = (outbox.c.state == "dropped", outbox.c.error == f"{GROUPED}{id_}")
+                connection.execute(update(outbox).where(*grouped).values(sent_at=at))
 
     def retry(self, id_: str, *, not_before: datetime, error: str) -> None:
         """A transient error: again later."""
@@ -147,19 +156,11 @@ class SqlOutbox:
             return [notification(row) for row in rows]
 
     def carried(self, id_: str) -> list[Notification]:
-        """What else is told in a message: those grouped into it, or into one whose place it took."""
-        grouped: list[Notification] = []
-        taken, known = [id_], {id_}
+        """What else is told in a message: those grouped into it."""
+        grouped = (outbox.c.state == "dropped", outbox.c.error == f"{GROUPED}{id_}")
         with self._handle.read() as connection:
-            while taken:
-                ends = [f"{end}{each}" for each in taken for end in (GROUPED, REPLACED)]
-                statement = select(*_COLUMNS).where(outbox.c.state == "dropped", outbox.c.error.in_(ends))
-                rows = connection.execute(statement.order_by(outbox.c.id)).mappings()
-                found = [each for each in map(notification, rows) if each.id not in known]
-                grouped += [each for each in found if each.error.startswith(GROUPED)]
-                taken = [each.id for each in found if each.error.startswith(REPLACED)]
-                known.update(taken)
-        return grouped
+            rows = connection.execute(select(*_COLUMNS).where(*grouped).order_by(outbox.c.id)).mappings()
+            return [notification(row) for row in rows]
 
     def forget(self, *, before: datetime, keep: Collection[str]) -> int:
         """Empty the bodies of messages made before a time whose life has ended; returns how many."""
@@ -177,9 +178,11 @@ class SqlOutbox:
     def _settle(self, id_: str, **values: Any) -> None:
         """Change a message that still waits: what another deliverer has settled stays settled."""
         with self._handle.write() as connection:
-            connection.execute(
-                update(outbox).where(outbox.c.id == id_, outbox.c.state == "waiting").values(**values)
-            )
+            connection.execute(_waiting(id_).values(**values))
+
+
+def _waiting(id_: str) -> Update:
+    return update(outbox).where(outbox.c.id == id_, outbox.c.state == "waiting")
 
 
 def _being_handled() -> ColumnElement[bool]:

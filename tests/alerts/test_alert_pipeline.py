@@ -274,8 +274,112 @@ def test_a_grouped_alert_survives_its_mail_being_replaced_unread(world: World) -
     world.tell(sample.alert())
     world.inboxes.down = False
     world.tell(revision(2, Level.ORANGE, 10))
+    world.run(AT + timedelta(minutes=11))
     [mail] = world.inboxes.got
-    assert "客服投诉/退款难" in parsed(mail).get_body(("plain",)).get_content()
+    assert mail.subject.endswith("另有 1 项")
+    assert "黄色 · 客服投诉/退款难" in parsed(mail).get_body(("plain",)).get_content()
+
+
+NIGHT = AT + timedelta(hours=2, minutes=25)
+MORNING = AT + timedelta(hours=9, minutes=55)
+YELLOW = {"level": Level.YELLOW, "peak": Level.YELLOW}
+
+
+def two_at_night(world: World) -> tuple[Alert, Alert]:
+    """Two yellow alerts of a brand in one mail that waits for the morning; the second is grouped into it."""
+    lead = sample.alert(**YELLOW, at=NIGHT, first_at=NIGHT)
+    lesser = replace(lead, id="alert-c", fingerprint="c", topics=("absconding",), score=51.0)
+    world.ledger.alerts.put(lesser)
+    sample.incident(world.ledger, lesser)
+    world.tell(lead)
+    [waiting] = world.ledger.outbox.find(state="waiting", recipient="pr-duty@example.com")
+    assert waiting.subject.startswith("【黄色预警】云桥金融 · 提现困难") and waiting.subject.endswith(
+        "另有 1 项"
+    )
+    return lead, lesser
+
+
+def test_what_still_goes_on_is_not_told_in_the_mail_of_what_has_ended(world: World) -> None:
+    lead, _ = two_at_night(world)
+    at = NIGHT + timedelta(hours=6)
+    over = {"change": Change.RECOVERED, "state": AlertState.RESOLVED, "at": at}
+    world.tell(replace(lead, revision=2, **over), case=False)
+    every_five_minutes(world, at, MORNING + timedelta(hours=2))
+    assert sorted(" · ".join(subject.split(" · ")[:2]) for subject in world.inboxes.subjects) == [
+        "【恢复】云桥金融 · 提现困难",
+        "【黄色预警】云桥金融 · 跑路失联",
+    ]
+
+
+def test_an_update_in_the_night_keeps_the_count_of_what_else_is_told(world: World) -> None:
+    lead, _ = two_at_night(world)
+    at = NIGHT + timedelta(hours=1)
+    world.tell(replace(lead, revision=2, change=Change.UPDATE, at=at), case=False)
+    every_five_minutes(world, at, MORNING + timedelta(hours=2))
+    [subject] = world.inboxes.subjects
+    assert subject.endswith("另有 1 项")
+
+
+def test_what_is_told_in_another_alerts_mail_cools_down_from_when_that_was_sent(world: World) -> None:
+    _, lesser = two_at_night(world)
+    world.run(MORNING)
+    at = MORNING + timedelta(minutes=5)
+    world.tell(replace(lesser, revision=2, change=Change.UPDATE, at=at), case=False)
+    every_five_minutes(world, at, MORNING + timedelta(minutes=55))
+    assert len(world.inboxes.got) == 1
+    world.run(MORNING + timedelta(minutes=60))
+    assert world.inboxes.subjects[1].startswith("【黄色预警·更新】云桥金融 · 跑路失联")
+
+
+def test_a_rise_of_what_waits_in_another_alerts_mail_is_told_once_and_as_new(
+    ledger: Ledger, posts: Posts
+) -> None:
+    both = ("pr-duty@example.com", "lead@example.com")
+    world = World(ledger, posts, to=both)
+    _, lesser = two_at_night(world)
+    at = NIGHT + timedelta(hours=2)
+    risen = {"level": Level.RED, "peak": Level.RED, "change": Change.ESCALATED, "at": at}
+    world.tell(replace(lesser, revision=2, **risen), case=False)
+    every_five_minutes(world, at, MORNING + timedelta(hours=2))
+    for who in both:
+        red, yellow = (mail for mail in world.inboxes.got if mail.recipient == who)
+        assert red.subject.startswith("【红色预警】云桥金融 · 跑路失联")
+        assert yellow.subject.startswith("【黄色预警】云桥金融 · 提现困难")
+        assert "跑路失联" not in parsed(yellow).get_body(("plain",)).get_content()
+
+
+def test_an_update_of_what_waits_in_another_alerts_mail_is_told_with_it(ledger: Ledger, posts: Posts) -> None:
+    both = ("pr-duty@example.com", "lead@example.com")
+    world = World(ledger, posts, to=both)
+    _, lesser = two_at_night(world)
+    at = NIGHT + timedelta(hours=2)
+    world.tell(replace(lesser, revision=2, change=Change.UPDATE, at=at, explanation="翻倍"), case=False)
+    every_five_minutes(world, at, MORNING + timedelta(hours=2))
+    assert sorted(mail.recipient for mail in world.inboxes.got) == sorted(both)
+    for mail in world.inboxes.got:
+        assert "黄色 · 跑路失联：翻倍" in parsed(mail).get_body(("plain",)).get_content()
+
+
+@pytest.mark.parametrize("stale", [False, True])
+def test_a_mail_of_an_incident_keeps_the_news_of_its_other_alert(world: World, stale: bool) -> None:
+    first = sample.alert(**YELLOW, at=NIGHT, first_at=NIGHT)
+    world.tell(first)
+    [incident] = world.ledger.incidents.find()
+    at = NIGHT + timedelta(hours=1)
+    other = sample.alert(
+        id="b", fingerprint="b", **YELLOW, at=at, first_at=at, score=10, explanation="另一处"
+    )
+    joined = replace(incident, alerts=(sample.alert().id, "b"), version=incident.version + 1)
+    event = TimelineEvent(incident=incident.id, at=at, actor="rule:incidents", kind="joined")
+    assert world.ledger.incidents.change(joined, event)
+    world.ledger.alerts.put(other)
+    # A process may have asked what is pending before another one handled the first.
+    pending = [first, other] if stale else [other]
+    world.pipeline.run(pending, now=at, wait=False)
+    every_five_minutes(world, at, MORNING)
+    [mail] = world.inboxes.got
+    assert mail.subject.endswith("另有 1 项")
+    assert "另一处" in parsed(mail).get_body(("plain",)).get_content()
 
 
 def test_a_new_alert_is_held_for_its_group_and_comes_back(world: World) -> None:
@@ -577,7 +681,8 @@ def test_never_two_mails_of_an_incident_in_a_window_unless_the_level_rises(
         local_hour = (mail.sent_at.hour + 8) % 24
         assert 7 <= local_hour < 23 or mail.level >= Level.ORANGE
     assert len({mail.id for mail in world.inboxes.got}) == len(world.inboxes.got)
-    assert (sent[-1].alert, sent[-1].revision) == (newest.id, newest.revision)
+    told = [(mail.alert, mail.revision) for mail in (sent[-1], *ledger.outbox.carried(sent[-1].id))]
+    assert (newest.id, newest.revision) in told
     assert ledger.alerts.pending() == []
 
 

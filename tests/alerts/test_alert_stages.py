@@ -142,8 +142,9 @@ def test_a_false_alarm_stops_updates_until_the_level_rises(ledger: Ledger) -> No
         ([mail()], Level.YELLOW, Cause.LOWERED, Level.ORANGE),
         ([mail(state="waiting", sent_at=None)], Level.RED, Cause.NEW, Level.NONE),
         ([mail(state="failed", sent_at=None)], Level.RED, Cause.NEW, Level.NONE),
+        ([mail(state="dropped", sent_at=None, error=f"{GROUPED}m0")], Level.RED, Cause.NEW, Level.NONE),
         (
-            [mail(state="dropped", sent_at=None, error=f"{GROUPED}m0")],
+            [mail(state="dropped", error=f"{GROUPED}m0")],
             Level.RED,
             Cause.ESCALATED,
             Level.ORANGE,
@@ -231,7 +232,7 @@ def test_two_alerts_of_one_incident_share_a_mail() -> None:
         ((), None),
         ((mail(),), AT + timedelta(hours=1)),
         ((mail(sent_at=AT - timedelta(minutes=59, seconds=1)),), None),
-        ((mail(sent_at=None, state="dropped", error=GROUPED, not_before=NOW),), NOW + timedelta(hours=1)),
+        ((mail(sent_at=NOW, state="dropped", error=f"{GROUPED}m0"),), NOW + timedelta(hours=1)),
     ],
 )
 def test_cooling_moves_what_comes_too_soon_to_the_end_of_the_window(told: tuple, waits_until: object) -> None:
@@ -264,10 +265,21 @@ def test_recovery_is_told_to_those_who_knew() -> None:
     over = sample.alert(change=Change.RECOVERED, state=AlertState.RESOLVED, level=Level.NONE)
     unknown = envelope(alert=over, cause=Cause.RECOVERED)
     knew = replace(unknown, told=(mail(),))
-    about_to = replace(unknown, unread=("m9",))
+    about_to = replace(unknown, unread=True)
     passed = Recovering()([unknown, knew, about_to], now=NOW)
     assert passed.envelopes == (knew, about_to)
     assert [d.why for d in passed.decisions] == [Why.NEVER_TOLD, Why.RECOVERED, Why.RECOVERED]
+
+
+@pytest.mark.parametrize(("minutes", "told"), [(-1, True), (1, False)])
+def test_no_end_is_told_after_another_alert_of_the_incident_that_began_later(
+    minutes: int, told: bool
+) -> None:
+    over = sample.alert(change=Change.RECOVERED, state=AlertState.RESOLVED)
+    other = mail(alert="b", created_at=AT + timedelta(minutes=minutes))
+    passed = Recovering()([envelope(alert=over, cause=Cause.RECOVERED, told=(mail(), other))], now=NOW)
+    assert bool(passed.envelopes) is told
+    assert [d.why for d in passed.decisions] == [Why.RECOVERED if told else Why.GOES_ON]
 
 
 def test_the_night_holds_back_what_is_below_the_routes_level() -> None:

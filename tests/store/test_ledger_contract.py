@@ -249,22 +249,31 @@ def test_messages_are_found_by_what_they_are_about(ledger: Ledger, notification,
     assert find(incident="i2") == []
 
 
-def test_a_message_tells_what_was_grouped_into_it_and_into_those_it_replaced(
-    ledger: Ledger, notification
-) -> None:
-    gone = {"state": "dropped"}
+def test_what_is_grouped_into_a_message_is_told_when_that_is_sent(ledger: Ledger, notification, now) -> None:
     ledger.outbox.enqueue(
         [
-            notification("new"),
-            notification("old", **gone, error="replaced by new"),
-            notification("g1", **gone, error="grouped:new"),
-            notification("g2", **gone, error="grouped:old"),
-            notification("g3", **gone, error="grouped:else"),
-            notification("g4", **gone, error="x grouped:new"),
+            notification("m"),
+            *(notification(id_, state="dropped", error="grouped:m") for id_ in ("g1", "g2")),
+            notification("g3", state="dropped", error="grouped:else"),
+            notification("g4", state="dropped", error="x grouped:m"),
         ]
     )
-    assert [each.id for each in ledger.outbox.carried("new")] == ["g1", "g2"]
+    assert [(each.id, each.sent_at) for each in ledger.outbox.carried("m")] == [("g1", None), ("g2", None)]
     assert ledger.outbox.carried("g1") == []
+    ledger.outbox.sent("m", at=now)
+    assert {each.id for each in ledger.outbox.find() if each.sent_at == now} == {"m", "g1", "g2"}
+    ledger.outbox.sent("m", at=now + HOUR)
+    assert {each.sent_at for each in ledger.outbox.carried("m")} == {now}
+
+
+def test_nothing_is_grouped_into_a_message_that_another_process_wrote(
+    ledger: Ledger, ledger2: Ledger, notification
+) -> None:
+    grouped = {"state": "dropped", "error": "grouped:m"}
+    assert ledger.outbox.enqueue([notification("m"), notification("g1", **grouped)]) == 2
+    assert ledger2.outbox.enqueue([notification("m"), notification("g2", **grouped)]) == 0
+    assert ledger2.outbox.enqueue([notification("m"), notification("g1", **grouped)]) == 0
+    assert [each.id for each in ledger2.outbox.carried("m")] == ["g1"]
 
 
 def test_one_open_incident_per_brand_and_topic(ledger: Ledger, ledger2: Ledger, incident, now) -> None:
