@@ -23,6 +23,9 @@ STATE = "delivery"
 MENDING = timedelta(minutes=5)
 """Longest wait while a channel is down: what waits goes soon after it is up again."""
 
+AGAIN = timedelta(minutes=1)
+"""A message that could not be taken back, for its alert is being handled, is looked at again so soon."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DeliverySummary:
@@ -94,6 +97,9 @@ class Deliverer:
             leased = self._outbox.lease(1, now=at, lease=self._lease)
             if not leased:
                 break
+            if self._outbox.overtaken(leased[0]):
+                self._give_back(leased[0], now=at)
+                continue
             until = [held for hold in self._holds if (held := hold(leased[0], at)) is not None]
             if until:
                 self._outbox.postpone(leased[0].id, not_before=max(until))
@@ -102,6 +108,11 @@ class Deliverer:
             if summary.down:
                 break
         return summary
+
+    def _give_back(self, message: Notification, *, now: datetime) -> None:
+        """A rise was told while this was in a deliverer's hands: what it tells is compared with that, and told anew."""
+        self._outbox.postpone(message.id, not_before=now + AGAIN)
+        self._outbox.withdraw([message.id], at=now)
 
     def _one(
         self, message: Notification, summary: DeliverySummary, *, now: Callable[[], datetime]

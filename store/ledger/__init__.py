@@ -232,6 +232,9 @@ class Outbox(Protocol):
         That they were sent, and to whom, stays. ``keep``: incidents whose messages stay whole.
         """
 
+    def overtaken(self, message: Notification) -> bool:
+        """A later message, waiting or sent, tells its recipient of the same incident, or of an alert told in it."""
+
     def counts(self) -> Mapping[str, int]:
         """How many messages are in each state that any is in."""
 

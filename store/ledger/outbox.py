@@ -169,6 +169,17 @@ class SqlOutbox:
         with self._handle.write() as connection:
             return connection.execute(update(outbox).where(*old, *ended).values(body=b"")).rowcount
 
+    def overtaken(self, message: Notification) -> bool:
+        """A later message tells its recipient of the same."""
+        told = {message.alert, *(each.alert for each in self.carried(message.id))}
+        about: list[ColumnElement[bool]] = [outbox.c.alert.in_(told)]
+        if message.incident:
+            about.append(outbox.c.incident == message.incident)
+        later = (outbox.c.recipient == message.recipient, outbox.c.created_at > message.created_at)
+        kept = or_(outbox.c.state.in_(("waiting", "sent")), outbox.c.error.startswith(GROUPED))
+        with self._handle.read() as connection:
+            return bool(connection.execute(select(exists().where(or_(*about), *later, kept))).scalar())
+
     def counts(self) -> Mapping[str, int]:
         """How many messages are in each state that any is in."""
         with self._handle.read() as connection:

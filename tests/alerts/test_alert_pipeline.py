@@ -415,6 +415,27 @@ def test_a_mail_being_handed_over_is_not_overtaken(world: World) -> None:
     assert [m.not_before for m in world.ledger.outbox.find(state="waiting")] == [LATER + timedelta(hours=1)]
 
 
+@pytest.mark.parametrize("also", [False, True])
+def test_a_mail_overtaken_by_a_rise_while_in_hand_is_not_sent_after_it(world: World, also: bool) -> None:
+    other = sample.alert(id="b", fingerprint="b", topics=("customer_complaint",), score=10, **YELLOW)
+    if also:
+        world.ledger.alerts.put(other)
+        sample.incident(world.ledger, other)
+    world.ledger.alerts.put(sample.alert(**YELLOW))
+    sample.incident(world.ledger, sample.alert())
+    world.pipeline.run(world.ledger.alerts.pending(), now=AT, wait=False)
+    [leased] = world.ledger.outbox.lease(1, now=AT, lease=timedelta(minutes=3))
+    world.tell(revision(2, Level.RED, 1, Change.ESCALATED), case=False)
+    world.ledger.outbox.retry(leased.id, not_before=LATER, error="451")
+    every_five_minutes(world, LATER, AT + timedelta(minutes=30))
+    assert [subject[:13] for subject in world.inboxes.subjects] == [
+        "【红色预警】云桥金融 · ",
+        *(["【黄色预警】云桥金融 · "] if also else []),
+    ]
+    assert all("客服投诉" in subject for subject in world.inboxes.subjects[1:])
+    assert world.ledger.alerts.pending() == world.ledger.outbox.find(state="waiting") == []
+
+
 def test_a_blind_source_goes_to_the_operator_only(world: World) -> None:
     world.tell(sample.blind())
     [mail] = world.inboxes.got

@@ -266,6 +266,29 @@ def test_what_is_grouped_into_a_message_is_told_when_that_is_sent(ledger: Ledger
     assert {each.sent_at for each in ledger.outbox.carried("m")} == {now}
 
 
+@pytest.mark.parametrize(
+    ("changes", "overtaken"),
+    [
+        ({"alert": "a1"}, True),
+        ({"alert": "g1"}, True),
+        ({"incident": "i1"}, True),
+        ({"alert": "a1", "state": "sent"}, True),
+        ({"alert": "a1", "state": "dropped", "error": "grouped:x"}, True),
+        ({"alert": "a1", "state": "dropped", "error": "withdrawn"}, False),
+        ({"alert": "a1", "recipient": "lead@x"}, False),
+        ({}, False),
+    ],
+)
+def test_a_message_is_overtaken_by_a_later_one_of_the_same(
+    ledger: Ledger, notification, now, changes: dict, overtaken: bool
+) -> None:
+    first = notification("m", alert="a1", incident="i1")
+    grouped = notification("g", alert="g1", incident="i2", state="dropped", error="grouped:m")
+    later = notification("x", **({"alert": "x", "incident": "i3", "created_at": now + HOUR} | changes))
+    ledger.outbox.enqueue([first, grouped, later])
+    assert ledger.outbox.overtaken(first) is overtaken
+
+
 def test_nothing_is_grouped_into_a_message_that_another_process_wrote(
     ledger: Ledger, ledger2: Ledger, notification
 ) -> None:
