@@ -205,7 +205,7 @@ class Deduping:
             if envelope.enqueued:
                 decisions.append(decide(self.name, Why.ALREADY_ENQUEUED, envelope))
             else:
-                ways[envelope.alert.id, envelope.recipient.casefold()].append(envelope)
+                ways[envelope.alert.id, envelope.recipient].append(envelope)
         for several in ways.values():
             first = min(several, key=lambda envelope: _due(envelope, now=now))
             kept.append(first)
@@ -241,7 +241,7 @@ class Grouping:
         for envelope in envelopes:
             fresh = envelope.cause is Cause.NEW and not envelope.told and not envelope.operator
             about = f"brand {envelope.alert.brand}" if fresh else f"thread {envelope.thread}"
-            groups[about, envelope.recipient.casefold()].append(envelope)
+            groups[about, envelope.recipient].append(envelope)
         kept: list[Envelope] = []
         decisions: list[Decision] = []
         for members in groups.values():

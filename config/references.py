@@ -170,6 +170,7 @@ _WORDS = {"brands": "品牌", "topics": "主题", "plans": "预案"}
 
 def _routes(document: Document, known: Mapping[str, set[str]]) -> None:
     _unique(document, "routes", "name")
+    spelled: dict[str, str] = {}
     for index, route in items(document, "routes").items():
         at = ("routes", index)
         for field, ids in known.items():
@@ -179,6 +180,10 @@ def _routes(document: Document, known: Mapping[str, set[str]]) -> None:
         for number, address in words(route, "to").items():
             if not is_mailbox(address):
                 document.report((*at, "to", number), f"“{address}”不是邮箱地址")
+            # Who was told what is looked up by address: a second spelling would be a second person.
+            before = spelled.setdefault(address.casefold(), address)
+            if before != address:
+                document.report((*at, "to", number), f"和 {before} 是同一个邮箱，要写得一模一样", before)
         quiet = route.get("quiet_hours")
         if isinstance(quiet, dict) and quiet.get("start") and quiet.get("start") == quiet.get("end"):
             document.report((*at, "quiet_hours", "end"), "开始和结束不能相同")

@@ -172,7 +172,7 @@ def test_recalling_looks_through_the_whole_incident(ledger: Ledger) -> None:
 
 def test_deduping_stops_what_is_enqueued_and_second_routes_to_one_person() -> None:
     again = envelope(enqueued=True)
-    other = envelope(route=sample.ROUTE.model_copy(update={"name": "二"}), recipient="PR-duty@example.com")
+    other = envelope(route=sample.ROUTE.model_copy(update={"name": "二"}))
     passed = Deduping()([again, envelope(), other], now=NOW)
     assert len(passed.envelopes) == 1
     assert [d.why for d in passed.decisions] == [Why.ALREADY_ENQUEUED, Why.SAME_RECIPIENT]
