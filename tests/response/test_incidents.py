@@ -275,6 +275,32 @@ def test_killed_before_its_mails_were_taken_back_a_false_alarm_still_sends_none(
         assert {row.id for row in ledger.outbox.find(state="waiting")} == {"m2"}
 
 
+@pytest.mark.parametrize("decide", ["acknowledge", "confirm", "declare", "start_plan", ""])
+def test_what_waits_is_written_anew_when_a_person_has_decided(desk, alert, ledger, decide: str) -> None:
+    """It says that nobody has taken the incident, and proposes the plan."""
+    told = alert()
+    incident = desk.on_alert(told, now=T0)
+    mail(ledger, "m1", incident.id)
+    ledger.alerts.handled(told, at=T0)
+    sweep(ledger, now=T0)
+    desk.on_alert(alert(level=Level.ORANGE), now=T0 + HOUR)
+    ledger.alerts.handled(ledger.alerts.get("a1"), at=T0 + HOUR)
+    decisions = {
+        "acknowledge": lambda: desk.acknowledge(incident.id, actor="王芳", now=T0 + HOUR),
+        "confirm": lambda: desk.confirm(incident.id, actor="王芳", now=T0 + HOUR),
+        "declare": lambda: desk.declare(incident.id, Level.RED, actor="王芳", reason="线下", now=T0 + HOUR),
+        "start_plan": lambda: desk.start_plan(incident.id, "usury", actor="王芳", now=T0 + HOUR),
+        "": lambda: None,
+    }
+    decisions[decide]()
+    sweep(ledger, now=T0 + HOUR)
+    assert [row.id for row in ledger.outbox.find(state="waiting")] == ([] if decide else ["m1"])
+    assert [each.revision for each in ledger.alerts.pending()] == ([2] if decide else [])
+    mail(ledger, "m2", incident.id, revision=2, created_at=T0 + HOUR)
+    sweep(ledger, now=T0 + 2 * HOUR)
+    assert "m2" in {row.id for row in ledger.outbox.find(state="waiting")}, "written since"
+
+
 class Killed(BaseException):
     """The process is gone."""
 
