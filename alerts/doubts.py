@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from statistics import fmean, median
 
@@ -16,23 +17,33 @@ UNSURE = 0.6
 """Calibrated probability below which a single judgement is called doubtful."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Blind:
+    """A source that saw nothing when the alert was made."""
+
+    name: str
+    before: datetime | None
+    """Its last crawl before the alert that saw anything; None: there was none."""
+    lately: datetime | None
+    """Its last one of all: later than the alert when it sees again."""
+
+
 def doubts(
     view: AlertView,
     found: Sequence[Judged],
     *,
     total: int,
     undated: int,
-    blind: Sequence[tuple[str, datetime | None]],
+    blind: Sequence[Blind],
     delays: Sequence[float],
     now: datetime,
 ) -> tuple[str, ...]:
     """Sentences, gravest first: blind sources, thin data, missing history, late posts, model doubt, delay.
 
     ``total``: negative posts in the store; ``undated``: those read and left out of ``found``, for only their day
-    is known; ``blind``: shown name and last seeing crawl of each blind source; ``delays``: minutes from
-    publication to the first fetch of some of the posts.
+    is known; ``delays``: minutes from publication to the first fetch of some of the posts.
     """
-    lines = [_blind(name, last, now) for name, last in blind]
+    lines = [_blind(source, view.alert.at, now) for source in blind]
     lines += _thin(view, len(found), total, undated)
     lines += _late(view)
     if found:
@@ -42,10 +53,14 @@ def doubts(
     return tuple(lines)
 
 
-def _blind(name: str, last: datetime | None, now: datetime) -> str:
-    if last is None:
-        return f"{name} 从未成功采集过：那里的情况未知，级别可能偏低"
-    return f"{name} 已 {span((now - last) / timedelta(minutes=1))}看不到（上次成功 {moment(last)}）：级别可能偏低"
+def _blind(source: Blind, at: datetime, now: datetime) -> str:
+    again = source.lately if source.lately and source.lately > at else None
+    end = f"，后来恢复（最近成功 {moment(again)}）：级别可能偏低" if again else "：级别可能偏低"
+    when = "预警时" if again else ""
+    if source.before is None:
+        return f"{source.name} {when}从未成功采集过，那里的情况未知{end}"
+    gap = span(((at if again else now) - source.before) / timedelta(minutes=1))
+    return f"{source.name} {when}已 {gap}看不到（上次成功 {moment(source.before)}）{end}"
 
 
 def _thin(view: AlertView, used: int, total: int, undated: int) -> list[str]:

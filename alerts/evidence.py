@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from alerts.chosen import choose, post_line, spread_of
 from alerts.claims import digest
-from alerts.doubts import doubts
+from alerts.doubts import Blind, doubts
 from alerts.stages import over
 from alerts.view import AlertView, Companion, Duty, Hour, NextStep, Series, Step
 from alerts.words import moment, plain
@@ -199,8 +199,12 @@ class Evidence:
     def _doubts(
         self, view: AlertView, found: Sequence[Judged], *, total: int, undated: int, now: datetime
     ) -> tuple[str, ...]:
-        seeing = self._ledger.source_runs.last_seeing()
-        blind = [(self._sources.get(source, source), seeing.get(source)) for source in view.alert.incomplete]
+        runs = self._ledger.source_runs
+        then, lately = runs.last_seeing(until=view.alert.at), runs.last_seeing()
+        blind = [
+            Blind(name=self._sources.get(source, source), before=then.get(source), lately=lately.get(source))
+            for source in view.alert.incomplete
+        ]
         delays = [self._delay(judged.post) for judged in found[:MOST_TIMED]]
         return doubts(view, found, total=total, undated=undated, blind=blind, delays=delays, now=now)
 

@@ -137,8 +137,9 @@ class ReplayRuns:
         """None."""
         return {}
 
-    def last_seeing(self) -> Mapping[str, datetime]:
+    def last_seeing(self, *, until: datetime | None = None) -> Mapping[str, datetime]:
         """None."""
+        del until
         return {}
 
     def history(self, source: str, *, limit: int = 50) -> list[SourceRun]:

@@ -373,8 +373,8 @@ class SourceRuns(Protocol):
     def last(self) -> Mapping[str, SourceRun]:
         """The newest run of each source."""
 
-    def last_seeing(self) -> Mapping[str, datetime]:
-        """When each source last ended with results or proved empty."""
+    def last_seeing(self, *, until: datetime | None = None) -> Mapping[str, datetime]:
+        """When each source last ended with results or proved empty; at ``until`` or before, if given."""
 
     def history(self, source: str, *, limit: int = 50) -> list[SourceRun]:
         """Newest first."""

@@ -44,13 +44,15 @@ class SqlSourceRuns:
         with self._handle.read() as connection:
             return {source: decode(SourceRun, body) for source, body in connection.execute(statement)}
 
-    def last_seeing(self) -> Mapping[str, datetime]:
-        """When each source last ended with results or proved empty."""
+    def last_seeing(self, *, until: datetime | None = None) -> Mapping[str, datetime]:
+        """When each source last ended with results or proved empty; at ``until`` or before, if given."""
         statement = (
             select(source_runs.c.source, func.max(source_runs.c.ended_at))
             .where(source_runs.c.outcome.in_(SEEING))
             .group_by(source_runs.c.source)
         )
+        if until is not None:
+            statement = statement.where(source_runs.c.ended_at <= until)
         with self._handle.read() as connection:
             return {source: at for source, at in connection.execute(statement)}  # noqa: C416
 

@@ -15,6 +15,7 @@ from domain.assessment import Sentiment
 from domain.incident import Incident, TimelineEvent
 from domain.plan import LegalClock, Plan, PlanTask, TaskStatus
 from domain.post import Author, Engagement, Tier
+from domain.source_run import Outcome, SourceRun
 from response.plans import started
 from store.ledger import Ledger
 from store.posts import Posts
@@ -153,6 +154,21 @@ def test_doubts_name_blind_sources_thin_data_confidence_and_delay(posts: Posts, 
     assert "数据单薄：目前只有 4 条负面帖、4 个已知账号" in said
     assert "均值置信度 0.65，其中 1 条低于 0.60" in said
     assert "从发布到采集，中位" in said
+
+
+def test_a_source_that_sees_again_is_told_with_the_gap_there_was(posts: Posts, ledger: Ledger) -> None:
+    crawls = [(-90, Outcome.RESULTS), (-5, Outcome.BLOCKED), (30, Outcome.RESULTS)]
+    said = []
+    for minutes, outcome in crawls:
+        at = AT + timedelta(minutes=minutes)
+        ledger.source_runs.record(SourceRun(source="guba_board", started_at=at, ended_at=at, outcome=outcome))
+        found = sample.evidence(posts, ledger).collect(sample.alert(), None, now=AT + timedelta(minutes=40))
+        said.append(found.unknowns[0])
+    assert said[1:] == [
+        "股吧 已 2 小时 10 分看不到（上次成功 11月22日 周日 19:35）：级别可能偏低",
+        "股吧 预警时已 1 小时 30 分看不到（上次成功 11月22日 周日 19:35），"
+        "后来恢复（最近成功 11月22日 周日 21:35）：级别可能偏低",
+    ]
 
 
 def test_a_refresh_does_not_lengthen_the_delay(posts: Posts, ledger: Ledger) -> None:

@@ -413,6 +413,8 @@ def test_the_health_of_sources(ledger: Ledger, now) -> None:
         ledger.source_runs.record(each)
     assert ledger.source_runs.last() == {"a": bad, "b": other}
     assert ledger.source_runs.last_seeing() == {"a": now + MINUTE}
+    assert ledger.source_runs.last_seeing(until=now + MINUTE) == {"a": now + MINUTE}
+    assert ledger.source_runs.last_seeing(until=now) == {}
     assert ledger.source_runs.history("a") == [bad, good]
     assert ledger.source_runs.history("a", limit=1) == [bad]
 
