@@ -60,7 +60,8 @@ def matching(alerts: Iterable[Alert], situation: Situation, weights: Mapping[str
 def _belongs(lead: str, situation: Situation, alert: Alert, weights: Mapping[str, float]) -> bool:
     """Whether findings are the crisis of an alert: they share a topic or a post, or one of the two names no topic.
 
-    Not when a graver topic that meets a hard trigger is new to it. What people acknowledged, or called false, they
+    Not when a graver topic meets a hard trigger that the alert was not raised for: that two or three posts had named
+    the topic before is no reason to file a crisis under a lesser one. What people acknowledged, or called false, they
     did for what it was then: a topic that came later is not answered by that.
     """
     if not lead or lead in {alert.lead_topic, *(reason.topic for reason in alert.reasons)}:
@@ -68,11 +69,11 @@ def _belongs(lead: str, situation: Situation, alert: Alert, weights: Mapping[str
     if alert.state is AlertState.ACKNOWLEDGED:
         known = not alert.topics or lead in alert.topics or lead in COMMON
         return known and lead != situation.grave
-    if not alert.topics or lead in alert.topics:
+    if not alert.topics:
         return True
     if lead == situation.grave and weights.get(lead, 0) > weights.get(alert.lead_topic, 0):
         return False
-    return bool({*alert.topics} & {*situation.topics} or {*alert.posts} & {*situation.posts})
+    return bool({*alert.topics} & {lead, *situation.topics} or {*alert.posts} & {*situation.posts})
 
 
 def born(situation: Situation, *, at: datetime) -> Alert:

@@ -12,7 +12,7 @@ from domain.alert import Alert, Level, Reason
 from domain.signal import Signal
 from monitor.detectors import Finding
 from monitor.levels import Judgement
-from monitor.revisions import Situation, born, grown
+from monitor.revisions import Situation, born, grown, matching
 
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 RUN = Reason(rule="run", points=0.0, text="挤兑或失联：5 个不同账号", level=Level.RED, topic="absconding")
@@ -58,3 +58,14 @@ def test_a_level_by_score_alone_keeps_the_score_that_made_it(score: float, level
     orange = born(situation(20, Level.ORANGE, 72, VOLUME), at=NOW)
     after = later(orange, 1, situation(40, level, score, VOLUME))
     assert (after.level, after.score) == (Level.ORANGE, said)
+
+
+def test_a_graver_crisis_is_its_own_though_some_posts_of_a_lesser_alert_named_it() -> None:
+    weights = {"absconding": 20.0, "service_outage": 10.0}
+    outage = born(situation(20, Level.YELLOW, 55, VOLUME), at=NOW)
+    outage = replace(outage, topics=("service_outage", "absconding"))
+    crisis = replace(situation(40, Level.RED, 62, RUN), grave="absconding")
+    assert matching([outage], crisis, weights) is None
+    raised = replace(outage, reasons=(RUN,))
+    assert matching([raised], crisis, weights) is raised
+    assert matching([outage], replace(crisis, grave=""), weights) is outage
