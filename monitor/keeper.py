@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from typing import cast
 
 import numpy as np
@@ -67,15 +68,15 @@ class Keeper:
                 self._save(str(self._stamp.get("rebuilt", "")))
 
     def rebuild(self, end: int, *, why: str = "") -> None:
-        """Forget everything and learn the last ``rebuild_days`` from the stored counts.
+        """Learn the last ``rebuild_days`` anew from the stored counts; since when who was watched stays known.
 
         ``why`` goes into the stamp: other watchers must see a new state even when its times are those of the old.
         """
         self.baseline = Baseline(self._layout, self._settings)
         self.volumes = [VolumeDetector(step_s=STEP_S) for _ in self._layout.brands]
         target = self._target(end)
-        self.baseline.absorbed_until = target - self._settings.rebuild_days * PER_DAY
-        self._absorb(target)
+        first = self.baseline.absorbed_until = target - self._settings.rebuild_days * PER_DAY
+        self._absorb(target, self._watched_since(first))
         # From here on somebody watches: silence is silence, also of a brand never heard of.
         self.baseline.start(np.ones(len(self._layout.brands), dtype=np.bool_))
         self._save(f"{end} {why}".rstrip())
@@ -84,12 +85,28 @@ class Keeper:
         reread = round(self._settings.reread_hours * PER_HOUR)
         return (end - reread) // PER_HOUR * PER_HOUR
 
-    def _absorb(self, target: int) -> None:
+    def _watched_since(self, first: int) -> list[float]:
+        """Bucket in which the stored history of each brand begins; never where none reaches beyond ``first``.
+
+        Counts cannot tell: silence that was listened to leaves no trace in them.
+        """
+        documents, found = self._states.load(KIND), []
+        for brand in self._layout.brands:
+            match documents.get(brand):
+                case {"started": 1, "hours": int() | float() as hours, "until": int(until)} if until > first:
+                    found.append(until - hours * PER_HOUR)
+                case _:
+                    found.append(math.inf)
+        return found
+
+    def _absorb(self, target: int, watched_since: Sequence[float] = ()) -> None:
         while self.baseline.absorbed_until < target:
             first = self.baseline.absorbed_until
             window = self._counts.read(self._layout, first, min(target, first + _CHUNK))
             for hour in range(first, window.end, PER_HOUR):
                 counts = window.part(hour, hour + PER_HOUR)
+                if watched_since:
+                    self.baseline.start(np.array(watched_since) <= hour)
                 self.baseline.absorb(hour, counts)
                 self._feed(hour, counts[POSTS, :: self._layout.width])
 

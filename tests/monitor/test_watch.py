@@ -172,6 +172,27 @@ class TestColdStart:
         assert len(found) == alerts
         assert all("数据不足" in each.explanation for each in found)
 
+    @pytest.mark.parametrize("edit", ["none", "topic", "brand", "model", "long pause"])
+    def test_silence_that_was_listened_to_is_history_whatever_is_edited(
+        self, posts: Posts, make_watch: Make, edit: str
+    ) -> None:
+        neutral = {"brand": "other", "sentiment": Sentiment.NEUTRAL}
+        posts.put([scene.judged(f"o{n}", NOW - timedelta(minutes=30 * n), **neutral) for n in range(400)])
+        watch = make_watch()
+        ago = timedelta(days=30 if edit == "long pause" else 0)
+        run(watch, hours=96, start=NOW - timedelta(days=4) - ago, step=60)
+        if edit == "topic":
+            fraud = scene.Topic(id="fraud", name="诈骗", words=("骗",), weight=10, plan="plain")
+            watch = make_watch(topics=(*scene.TOPICS, fraud))
+        elif edit == "brand":
+            watch = make_watch(brands=(*scene.BRANDS, Brand(id="third", name="第三家")))
+        elif edit == "model":
+            watch.recount(NOW, why="model")
+        posts.put(scene.crisis(NOW, minutes=50, count=5))
+        raised = [each for each in run(watch, hours=1) if each.change is Change.NEW]
+        # After a pause longer than what is rebuilt nobody has listened to anything that is.
+        assert len(raised) == (edit != "long pause")
+
     def test_copies_of_one_text_do_not_alarm_a_brand_without_history(
         self, posts: Posts, make_watch: Make
     ) -> None:
