@@ -70,6 +70,8 @@ class Baseline:
         brands, size = len(layout.brands), layout.size
         self.absorbed_until = 0
         """First bucket that was not absorbed; 0 before the first."""
+        self.missed = 0.0
+        """Posts that were due since the last post of any brand."""
         self.hours = np.zeros(brands)
         self.started = np.zeros(brands)
         self.total = np.zeros((3, size))
@@ -146,10 +148,17 @@ class Baseline:
         self._refresh()
 
     def _gap(self, first: int, posted: bool) -> bool:
-        """Not one post of any brand where at least 20 were due: nobody looked, the public was not calm."""
+        """Not one post of any brand since at least 20 were due: nobody looked, the public was not calm.
+
+        An hour alone counts by all that is expected; hours on end by what a day at least has taught, or a brand that is
+        merely assumed to be spoken of would never be learned to be silent.
+        """
         if posted:
+            self.missed = 0.0
             return False
-        return float(self.expect(first, first + PER_HOUR).mean[POSTS, self._whole].sum()) >= 20
+        due = self.expect(first, first + PER_HOUR).mean[POSTS, self._whole].sum(axis=1)
+        self.missed += float(due[self.hours >= 24].sum())
+        return max(float(due.sum()), self.missed) >= 20
 
     def _winsorise(self, counts: Floats, mean: Floats) -> Floats:
         spread = np.sqrt(self._phi[0][:, :, None] * mean + self._doubt[:, :, None] * mean**2)
@@ -271,7 +280,11 @@ class Baseline:
         found: dict[str, dict[str, object]] = {}
         for index, brand in enumerate(self.layout.brands):
             part = slice(index * self.layout.width, (index + 1) * self.layout.width)
-            document: dict[str, object] = {"topics": list(self.layout.topics), "until": self.absorbed_until}
+            document: dict[str, object] = {
+                "topics": list(self.layout.topics),
+                "until": self.absorbed_until,
+                "missed": self.missed,
+            }
             document |= {name: float(getattr(self, name)[index]) for name in _SCALARS}
             document |= {name: getattr(self, name)[..., part].tolist() for name in _SERIES}
             document |= {name: getattr(self, name)[:, index].tolist() for name in _BRAND}
@@ -298,6 +311,8 @@ class Baseline:
                     getattr(made, name)[..., part] = document[name]
                 for name in _BRAND:
                     getattr(made, name)[:, index] = document[name]
+                # States of earlier versions lack it.
+                made.missed = float(cast(float, document.get("missed", 0.0)))
             except (KeyError, ValueError, TypeError):
                 return None
         if len(untils) != 1:
