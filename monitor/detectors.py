@@ -235,6 +235,20 @@ def _slow_gate(baseline: Baseline, window: Window, end: int, rules: Detection) -
     return cast(Flags, (negatives >= 2 * rules.min_negatives) & (z > rules.share_z) & (recent > 0))
 
 
+CROWDED = 2.0
+"""A at which more is said than usual: one in a hundred. Less than a detector needs, which has spoken already."""
+
+
+def crowded(baseline: Baseline, window: Window, since: int, end: int) -> Flags:
+    """[series] More negatives than usual in the last hour, or in all the time from ``since`` (docs/levels.md)."""
+    found = np.zeros(baseline.layout.size, dtype=np.bool_)
+    for first in (end - PER_HOUR, max(window.first, min(since, end - PER_HOUR))):
+        expected = baseline.expect(first, end)
+        k, mean = window.part(first, end)[NEGATIVE].sum(axis=1), expected.mean[NEGATIVE].sum(axis=1)
+        found |= tail(k, mean, expected.phi[-1][NEGATIVE], expected.doubt[NEGATIVE]) >= CROWDED
+    return found
+
+
 def onset(baseline: Baseline, window: Window, series: int, end: int) -> int:
     """Bucket in which the present run of high buckets began.
 

@@ -7,14 +7,15 @@ Pure. Starting values, to be set by the crisis committee; thresholds are ``Rules
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from config.settings import LevelThresholds
 from domain.alert import Level, Reason
 from domain.post import Tier
 from monitor.detectors import Finding
-from monitor.evidence import Evidence, asserts, author_of, official
+from monitor.evidence import Evidence, author_of, official
 from store.posts import Judged
 
 _TIER_POINTS = {Tier.USER: 0.0, Tier.BIG_V: 5.0, Tier.REGIONAL_MEDIA: 10.0, Tier.CENTRAL_MEDIA: 15.0}
@@ -61,10 +62,12 @@ def judge(
     names: Mapping[str, str],
     thresholds: LevelThresholds,
     fired: bool = True,
+    usual: Collection[str] = (),
 ) -> Judgement:
     """Score, hard triggers and level of a finding with the posts behind it.
 
-    ``topics``: lead first. ``fired``: the detector's gate was passed, which alone is blue.
+    ``topics``: lead first. ``fired``: the detector's gate was passed, which alone is blue. ``usual``: topics of which
+    no more is said than at other times.
     """
     parts = [
         _volume(finding, evidence),
@@ -81,7 +84,7 @@ def judge(
     if suspicion > 0:
         text = f"疑似水军占 {suspicion:.0%}，总分折减 {0.5 * suspicion:.0%}"
         reasons.append(Reason(rule="suspected", points=round(score - points, 1), text=text))
-    hard = _hard_triggers(finding, evidence, thresholds, fired=fired)
+    hard = _hard_triggers(finding, evidence, thresholds, fired=fired, usual=usual)
     level = max([_of_score(score, thresholds), *(reason.level for reason in hard)])
     return Judgement(level=level, score=score, reasons=(*hard, *reasons))
 
@@ -179,14 +182,14 @@ def usual_text(value: float, unit: str = "条") -> str:
 
 
 def _hard_triggers(
-    finding: Finding, evidence: Evidence, thresholds: LevelThresholds, *, fired: bool
+    finding: Finding, evidence: Evidence, thresholds: LevelThresholds, *, fired: bool, usual: Collection[str]
 ) -> list[Reason]:
     found: list[Reason] = []
     if fired:
         text = f"负面量的偏离度 A={finding.tail:.1f}，占比偏离 z={finding.share_z:.1f}"
         found.append(_trigger("tail_gate", Level.BLUE, text))
     for rule in (_yellow, _orange, _red):
-        found.extend(rule(evidence, thresholds.distinct_authors))
+        found.extend(rule(evidence, thresholds.distinct_authors, usual))
     return found
 
 
@@ -194,15 +197,19 @@ def _trigger(rule: str, level: Level, text: str, *, topic: str = "") -> Reason:
     return Reason(rule=rule, points=0.0, text=text, level=level, topic=topic)
 
 
-def _backed(posts: list[Judged], enough: int) -> str:
-    """How posts support a trigger; empty when five distinct voices or a verified medium are lacking."""
+def _backed(posts: list[Judged], enough: int, *, usual: bool = False) -> str:
+    """How posts support a trigger; empty when five distinct voices or a verified medium are lacking.
+
+    ``usual``: as many say so at other times, too. Where one withdrawal an hour fails every day, five voices come
+    together in any five hours.
+    """
     if any(official(each.post) for each in posts):
         return "有认证媒体或官方发布"
     authors = len({author_of(each) for each in posts})
-    return f"{authors} 个不同账号" if authors >= enough else ""
+    return f"{authors} 个不同账号" if authors >= enough and not usual else ""
 
 
-def _yellow(evidence: Evidence, enough: int) -> list[Reason]:
+def _yellow(evidence: Evidence, enough: int, usual: Collection[str]) -> list[Reason]:
     found = []
     backed = _backed(list(evidence.posts), enough)
     if len(evidence.platforms) >= 3 and backed:
@@ -218,7 +225,8 @@ def _yellow(evidence: Evidence, enough: int) -> list[Reason]:
             for each in evidence.asserting("customer_complaint")
             if (newest - each.post.published_at).total_seconds() < 3600
         ]
-        if len(complaints) >= 10 and _backed(complaints, enough):
+        backed = _backed(complaints, enough, usual="customer_complaint" in usual)
+        if len(complaints) >= 10 and backed:
             found.append(_trigger("complaints", Level.YELLOW, f"1 小时内同类投诉 {len(complaints)} 条"))
     return found
 
@@ -231,21 +239,22 @@ def _reach(evidence: Evidence, reposts: int, views: int) -> str:
     return ""
 
 
-def _orange(evidence: Evidence, enough: int) -> list[Reason]:
+def _orange(evidence: Evidence, enough: int, usual: Collection[str]) -> list[Reason]:
     found = []
     if any(official(each.post) and each.post.author.tier is Tier.CENTRAL_MEDIA for each in evidence.posts):
         found.append(_trigger("central_media", Level.ORANGE, "中央/财经媒体或监管发布负面"))
-    backed = _backed(evidence.asserting("withdrawal_difficulty"), enough)
+    topic = "withdrawal_difficulty"
+    backed = _backed(evidence.asserting(topic), enough, usual=topic in usual)
     if backed:
         text = f"提现困难集中出现，{backed}"
-        found.append(_trigger("withdrawal_cluster", Level.ORANGE, text, topic="withdrawal_difficulty"))
+        found.append(_trigger("withdrawal_cluster", Level.ORANGE, text, topic=topic))
     reach = _reach(evidence, 10_000, 100_000)
     if reach:
         found.append(_trigger("reach", Level.ORANGE, reach))
     return found
 
 
-def _red(evidence: Evidence, enough: int) -> list[Reason]:
+def _red(evidence: Evidence, enough: int, usual: Collection[str]) -> list[Reason]:
     found = []
     for rule, name, topics, words in _GRAVE:
         posts = [
@@ -254,14 +263,12 @@ def _red(evidence: Evidence, enough: int) -> list[Reason]:
             if (any(topic in topics for topic in _asserted(each)) if topics else _asserted(each))
             and any(word in each.post.whole for word in words)
         ]
-        # A leak must be confirmed: users can only suspect it.
-        backed = (
-            _backed(posts, enough)
-            if rule != "leak"
-            else _backed([p for p in posts if official(p.post)], enough)
-        )
+        if rule == "leak":  # must be confirmed: users can only suspect it
+            posts = [each for each in posts if official(each.post)]
+        said = Counter(topic for each in posts for topic in _asserted(each) if topic in topics)
+        backed = _backed(posts, enough, usual=bool(said) and {*said} <= {*usual})
         if backed:
-            topic = max(topics, key=lambda each: sum(asserts(post, each) for post in posts), default="")
+            topic = max(topics, key=lambda each: said[each], default="")
             found.append(_trigger(rule, Level.RED, f"{name}：{backed}", topic=topic))
     reach = _reach(evidence, 100_000, 1_000_000)
     if reach:

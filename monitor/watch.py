@@ -18,7 +18,7 @@ from config.settings import Brand, Rules, Source, Topic
 from domain.alert import Alert, Level
 from domain.plan import Plan
 from domain.signal import Signal, signal_id
-from monitor.detectors import SLOW_HOURS, Finding, Look, finding, look, onset
+from monitor.detectors import SLOW_HOURS, Finding, Look, crowded, finding, look, onset
 from monitor.evidence import MOST_POSTS, PER_STORY, Evidence, concerns, gather, ranked_topics, sample
 from monitor.keeper import Keeper
 from monitor.levels import Judgement, grave_topic, judge
@@ -300,7 +300,8 @@ class Watch:
         if spoken and not any(not self._layout.key(v.finding.series)[1] for v in group):
             # Only topics spoke: one of them leads.
             topics = tuple(sorted(topics, key=lambda topic: topic not in spoken))
-        grave = grave_topic(self._judge(lead.finding, evidence, topics), topics)
+        usual = self._usual(brand, window, began, end)
+        grave = grave_topic(self._judge(lead.finding, evidence, topics, usual=usual), topics)
         if grave:
             topics = (grave, *(topic for topic in topics if topic != grave))
         posts = tuple(judged.post.id for judged in evidence.posts)
@@ -312,7 +313,7 @@ class Watch:
             brand=brand,
             topics=topics,
             finding=lead.finding,
-            judgement=self._judge(lead.finding, evidence, topics),
+            judgement=self._judge(lead.finding, evidence, topics, usual=usual),
             explanation=lead.text,
             signals=signals,
             posts=posts,
@@ -333,7 +334,13 @@ class Watch:
         )
 
     def _judge(
-        self, each: Finding, evidence: Evidence, topics: tuple[str, ...], *, fired: bool = True
+        self,
+        each: Finding,
+        evidence: Evidence,
+        topics: tuple[str, ...],
+        *,
+        usual: Collection[str],
+        fired: bool = True,
     ) -> Judgement:
         return judge(
             each,
@@ -343,7 +350,14 @@ class Watch:
             names=self._names,
             thresholds=self._rules.levels,
             fired=fired,
+            usual=usual,
         )
+
+    def _usual(self, brand: str, window: Window, since: int, end: int) -> frozenset[str]:
+        """Topics of a brand of which no more has been said since then than at other times."""
+        first = self._layout.brands.index(brand) * self._layout.width + 1
+        more = crowded(self._keeper.baseline, window, since, end)
+        return frozenset(t for i, t in enumerate(self._layout.topics, first) if not more[i])
 
     def _carry_on(
         self,
@@ -371,7 +385,8 @@ class Watch:
             since = max(bucket_of(alert.onset), seen.end - PER_DAY)
             evidence = self._evidence(alert.brand, since, seen.end)
             evidence = gather([each for each in evidence.posts if concerns(each, alert.lead_topic, apart)])
-            judgement = self._judge(now, evidence, alert.topics, fired=False)
+            usual = self._usual(alert.brand, window, since, seen.end)
+            judgement = self._judge(now, evidence, alert.topics, usual=usual, fired=False)
             situation = Situation(
                 brand=alert.brand,
                 topics=alert.topics,

@@ -10,7 +10,7 @@ from scipy.stats import nbinom
 
 from config.settings import Baselines, Detection
 from monitor.baseline import Baseline
-from monitor.detectors import gate, look, negative_tail, onset, slow_burn, tail
+from monitor.detectors import crowded, gate, look, negative_tail, onset, slow_burn, tail
 from monitor.series import NEGATIVE, PER_HOUR, POSTS, STORIES, Layout, Window
 from monitor.wording import explain
 
@@ -152,6 +152,31 @@ def test_any_time_for_a_new_high_may_be_set(usual: Baseline, hours: float) -> No
     end = usual.absorbed_until
     there = Window(first=end - 120, counts=np.zeros((3, usual.layout.size, 120)))
     assert slow_burn(look(usual, there, end), usual, there, Detection(new_high_hours=hours)) == []
+
+
+@pytest.mark.parametrize(
+    ("posts", "hours", "negatives", "expected"),
+    [
+        (0.0, 5, 1, True),
+        (0.0, 5, 0, False),
+        (0.5, 5, 1, False),
+        (0.5, 5, 3, True),
+        (0.5, 1, 4, True),
+        (5.0, 5, 8, False),
+        (5.0, 5, 14, True),
+    ],
+)
+def test_more_than_usual_is_asked_of_the_hour_and_of_all_since_the_onset(
+    posts: float, hours: int, negatives: int, expected: bool
+) -> None:
+    """12 % of ``posts`` a bucket are usual; since the onset every hour held so many negatives."""
+    baseline = learned(21, posts=posts)
+    counts = np.zeros((3, 1, 144))
+    for hour in range(hours):
+        counts[NEGATIVE, 0, 138 - 12 * hour] = negatives
+    seen = Window(first=baseline.absorbed_until, counts=counts)
+    found = crowded(baseline, seen, seen.end - hours * PER_HOUR, seen.end)
+    assert found.tolist() == [expected]
 
 
 def test_onset_is_where_the_run_began(usual: Baseline) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+from collections.abc import Collection
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -60,7 +61,9 @@ QUIET = Finding(
 )
 
 
-def level(posts=(), topics: tuple[str, ...] = (), fired: bool = True, **changes: float) -> Judgement:
+def level(
+    posts=(), topics: tuple[str, ...] = (), fired: bool = True, usual: Collection[str] = (), **changes: float
+) -> Judgement:
     return judge(
         replace(QUIET, **changes),
         gather(posts),
@@ -69,6 +72,7 @@ def level(posts=(), topics: tuple[str, ...] = (), fired: bool = True, **changes:
         names={},
         thresholds=LevelThresholds(),
         fired=fired,
+        usual=usual,
     )
 
 
@@ -173,6 +177,23 @@ class TestHardTriggers:
         found = level(posts, ("withdrawal_difficulty",))
         assert ("withdrawal_cluster" in self.rules(found)) is fires
         assert (found.level >= Level.ORANGE) is fires
+
+    @pytest.mark.parametrize(
+        ("topic", "text"),
+        [
+            ("withdrawal_difficulty", "提现三天没到账"),
+            ("absconding", "老板跑路了"),
+            ("customer_complaint", "客服不理人"),
+        ],
+    )
+    def test_voices_of_a_topic_of_which_no_more_is_said_than_usual_meet_no_trigger(
+        self, topic: str, text: str
+    ) -> None:
+        posts = crowd(12, topics=(topic,), text=text)
+        assert self.rules(level(posts))
+        assert not self.rules(level(posts, usual=(topic,)))
+        medium = judged("m", NOW, topics=(topic,), text=text, tier=Tier.CENTRAL_MEDIA, verified=True)
+        assert self.rules(level([*posts, medium], usual=(topic,))) >= self.rules(level(posts))
 
     def test_one_author_with_many_posts_is_one_voice(self) -> None:
         assert not self.rules(level(crowd(30, topics=("withdrawal_difficulty",), author="same")))

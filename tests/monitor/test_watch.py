@@ -425,6 +425,22 @@ def test_a_loud_outage_does_not_hide_few_who_speak_of_something_graver(
     assert "withdrawal_cluster" in {reason.rule for reason in highest.reasons}
 
 
+@pytest.mark.parametrize(("usually", "orange"), [(True, False), (False, True)])
+def test_a_trickle_is_orange_where_nobody_says_so_on_other_days(
+    posts: Posts, make_watch: Make, usually: bool, orange: bool
+) -> None:
+    """Five in five hours beside an outage; every hour of every day, or never before."""
+    posts.put(scene.background(NOW + timedelta(hours=7)))
+    outage = {"topics": ("service_outage",), "text": "App打不开了"}
+    posts.put([scene.judged(f"o{n}", NOW + timedelta(minutes=2 * n), **outage) for n in range(30)])
+    fail = {"topics": ("withdrawal_difficulty",), "text": "提现不到账"}
+    hours = range(-220 if usually else 1, 6)
+    posts.put([scene.judged(f"w{n}", NOW + timedelta(hours=n, minutes=20), **fail) for n in hours])
+    found = run(make_watch(), hours=6, step=10)
+    assert found
+    assert (max(each.level for each in found) is Level.ORANGE) is orange
+
+
 def after_an_outage(posts: Posts, watch: Watch, *, reposts: int = 12_000) -> Alert:
     """An outage alert, and a withdrawal crisis that begins two hours after it."""
     posts.put(scene.background(NOW + timedelta(hours=5), days=12))
