@@ -35,11 +35,11 @@ _NESTED = 2
 # A phone that is taken for an amount is kept for all to read; an amount that is masked loses little.
 _MONEY_AFTER = re.compile(
     r"元(?!旦|宝|宵|月|老|总|女士|先生|小姐|经理)|圆(?![\u4e00-\u9fff])"
-    r"|\s?(?:美[元金]|港[元币]|人民币)(?!\s?\d|账|帐)"
+    r"|\s?(?:美[元金]|港[元币]|人民币)(?!\s?[\d一二两三四五六七八九十]|账|帐)"
     r"|\.\d{1,2}(?![\d月日号点时分天个年:]|\.\d)"
 )
 _MONEY_BEFORE = re.compile(
-    r"(?:^|[^\s\d十百千万亿元块多余])\s*(?:[¥$€]|RMB|CNY|USD|人民币)\s?$", re.IGNORECASE
+    r"(?:^|[^\s\d一二两三四五六七八九十百千万亿元圆块多余])\s*(?:[¥$€]|RMB|CNY|USD|人民币)\s?$", re.IGNORECASE
 )
 """A currency that does not belong to an amount before it, as in 退还3000人民币."""
 _CARD_BEFORE = re.compile(r"(?:卡号|账号|帐号|银行卡|储蓄卡|信用卡|账户|帐户)\D{0,6}$")

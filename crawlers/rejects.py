@@ -42,7 +42,9 @@ class Rejects:
         with self._alone():
             if path.exists() and path.stat().st_size > MAX_FILE:
                 path.replace(path.with_suffix(".jsonl.1"))
+            broken_off = _is_broken_off(path)
             with path.open("a", encoding="utf-8") as out:
+                out.write("\n" if broken_off else "")
                 out.writelines(_line(source, reject, now, file) for reject in rejects)
 
     def forget(self, *, before: datetime) -> None:
@@ -64,9 +66,19 @@ class Rejects:
             os.close(folder)
 
 
+def _is_broken_off(path: Path) -> bool:
+    """Whether a full disk or a kill left half a line at the end."""
+    try:
+        with path.open("rb") as found:
+            found.seek(-1, os.SEEK_END)
+            return found.read() != b"\n"
+    except OSError:  # there is no file, or nothing in it
+        return False
+
+
 def _cut(path: Path, before: datetime) -> None:
     draft = path.with_name(".draft")
-    with path.open(encoding="utf-8") as lines, draft.open("w", encoding="utf-8") as out:
+    with path.open(encoding="utf-8", errors="replace") as lines, draft.open("w", encoding="utf-8") as out:
         out.writelines(line for line in lines if _written_at(line) >= before)
     if draft.stat().st_size < path.stat().st_size:
         draft.replace(path)

@@ -23,13 +23,23 @@ class Walk:
     through: bool = False
     """It met known posts, or the list's end, or came as far as a walk may."""
     _listed: set[str] = field(default_factory=set)
+    _new: bool = True
+    _repeats: int = 0
 
     def mostly_new(self, page: Mapping[str, Mark | None]) -> bool:
-        """Whether most of the next page's posts, given with their marks, are new; not those of pages before."""
+        """Whether most of the next page's posts, given with their marks, are new; not those of pages before.
+
+        A page that only repeats says what the one before it said: so many posts may have come in between that the list
+        moved by a page. The second in a row is of a site that has no further pages.
+        """
         fresh = [mark for native, mark in page.items() if native not in self._listed]
         self._listed |= page.keys()
-        new = sum(not self._knew(mark) for mark in fresh)
-        return bool(fresh) and new >= MOST * len(fresh)
+        if fresh:
+            self._repeats = 0
+            self._new = sum(not self._knew(mark) for mark in fresh) >= MOST * len(fresh)
+        else:
+            self._repeats += 1
+        return self._new and self._repeats < 2
 
     def _knew(self, mark: Mark | None) -> bool:
         """Whether a post was taken before this walk, or the one that it takes up, began."""

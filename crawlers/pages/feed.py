@@ -31,6 +31,8 @@ _ENTITY = re.compile(r"<!ENTITY", re.IGNORECASE)
 _ENTRY = re.compile(r"<(?:[\w-]+:)?(?:item|entry)\b", re.IGNORECASE)
 _ENTRY_END = re.compile(r"</(?:[\w-]+:)?(?:item|entry)\s*>", re.IGNORECASE)
 _END = re.compile(r"</(?:[\w-]+:)?(?:rss|feed|rdf|channel)\s*>", re.IGNORECASE)
+_PERSONS = frozenset(("author", "authors", "author_detail", "contributors", "publisher", "publisher_detail"))
+"""Keys under which a name stands in more than one spelling: what is wrong with an entry is not there."""
 
 
 def parse(
@@ -96,10 +98,8 @@ def _listing(entries: list[Any], base_url: str, feed: str, now: datetime) -> Lis
         page_of_its_own = own and not _PART.search(link)
         draft = _draft(entry, native, link, now)
         if draft is None:
-            author = (str(entry.get("author", "") or ""),)
-            rejects.append(
-                Reject(reason="条目没有标题也没有内容", raw=str(dict(entry))[:2000], author=author)
-            )
+            told = {key: value for key, value in entry.items() if key not in _PERSONS}
+            rejects.append(Reject(reason="条目没有标题也没有内容", raw=str(told)[:2000]))
         else:
             drafts.setdefault(native, draft if page_of_its_own else replace(draft, more=""))
     return Listing.of(drafts.values(), rejects, timed=False)

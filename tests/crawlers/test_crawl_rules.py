@@ -247,13 +247,15 @@ def test_rejects_of_before_a_time_are_forgotten(tmp_path: Path, monkeypatch: pyt
         rejects.write("s", [Reject(reason=f"{days} 天前", raw="")], now=NOW - timedelta(days=days))
     monkeypatch.setattr("crawlers.rejects.MAX_FILE", MAX_FILE)
     rejects.write("s", [Reject(reason="今天", raw="")], now=NOW)
-    with rejects.path("t").open("a") as broken:
-        broken.write('{"at": "2026-')
+    with rejects.path("t").open("ab") as broken:
+        broken.write('{"at": "2026-11-01T00:00:00+08:00", "raw": "张'.encode()[:-1])
+    rejects.write("t", [Reject(reason="今天", raw="")], now=NOW)
     rejects.forget(before=NOW - timedelta(days=2))
     kept = {path.name: path.read_text("utf-8") for path in (tmp_path / "r").iterdir()}
     assert kept.keys() == {"s.jsonl", "s.jsonl.1", "t.jsonl"}
     assert [json.loads(line)["reason"] for line in kept["s.jsonl"].splitlines()] == ["1 天前", "今天"]
-    assert kept["t.jsonl"] == kept["s.jsonl.1"] == ""
+    assert json.loads(kept["t.jsonl"])["reason"] == "今天"
+    assert kept["s.jsonl.1"] == ""
 
 
 def test_what_a_page_rejects_names_its_author_apart() -> None:
@@ -268,6 +270,13 @@ def test_what_a_page_rejects_names_its_author_apart() -> None:
         now=NOW,
     ).rejects
     assert weibo_reject.author == heimao_reject.author == ("张三丰", "5550001")
+
+
+def test_an_empty_entry_of_a_feed_is_rejected_without_names() -> None:
+    names = "<author>wang@x.example (王五六)</author><dc:creator>张三丰</dc:creator>"
+    told = f'<rss xmlns:dc="http://purl.org/dc/elements/1.1/"><channel><item><guid>7</guid>{names}</item></channel></rss>'
+    (reject,) = feed.parse(told.encode(), base_url="https://f.example", now=NOW).rejects
+    assert "'7'" in reject.raw and "王五六" not in reject.raw and "张三丰" not in reject.raw
 
 
 def test_unknown_sources_name_near_misses() -> None:

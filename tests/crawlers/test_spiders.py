@@ -276,12 +276,16 @@ class Board:
         return asked, worst(spider.came_to())[1]
 
 
-def test_a_page_of_which_most_is_new_is_walked_past_and_one_that_only_repeats_is_not(search: Weibo) -> None:
+def test_a_page_of_which_most_is_new_is_walked_past_and_the_second_that_only_repeats_is_not(
+    search: Weibo,
+) -> None:
     guba = Board(search)
-    assert guba.crawl(range(10), range(10)) == (2, "")
+    assert guba.crawl(range(10), range(10), range(10), range(10)) == (3, "")
     assert guba.crawl(range(10), range(10)) == (1, "")
     pinned = [3, *range(20, 29)]
     assert guba.crawl(pinned, range(29, 39), range(10)) == (3, "")
+    moved = [range(60, 70), range(60, 70), range(50, 60), range(10)]
+    assert guba.crawl(*moved) == (4, ""), "as many came in between as a page holds"
     every = [range(100 * n, 100 * n + 10) for n in range(1, 12)]
     assert guba.crawl(*every) == (10, "1：翻到第 10 页仍大多是新帖，可能有遗漏")
     assert guba.crawl(*every) == (1, ""), "no later crawl would come further"
@@ -289,7 +293,7 @@ def test_a_page_of_which_most_is_new_is_walked_past_and_one_that_only_repeats_is
 
 def test_what_a_broken_walk_took_is_no_known_post_for_a_day(search: Weibo) -> None:
     guba = Board(search)
-    guba.crawl(range(10), range(10))
+    guba.crawl(range(10), range(10), range(10))
     surge = [range(n, n + 10) for n in (60, 50, 40, 30, 20, 10, 0)]
     assert guba.crawl(*surge[:2])[0] == 3
     assert guba.crawl(*surge[:3], through=False)[0] == 4
