@@ -104,7 +104,7 @@ class Envelope:
     unread: bool = False
     """Something of this thread was written and, since the last one told, never sent."""
     enqueued: bool = False
-    """This revision is in the outbox already, in whatever state."""
+    """This revision is in the outbox already, in whatever state, and not coming back."""
 
     @property
     def thread(self) -> str:

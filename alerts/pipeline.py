@@ -53,6 +53,11 @@ class Outcome:
     handled: int
     """Revisions that will not come back."""
 
+    @property
+    def regroups(self) -> bool:
+        """Mails were taken back, and what they told waits for the next run to be told in others."""
+        return any(decision.why is Why.REGROUP for decision in self.decisions)
+
 
 class Pipeline:
     """Turns pending alert revisions into notifications; safe to run twice, and by two processes at once."""

@@ -17,7 +17,7 @@ from alerts.routes import miss, quiet_until
 from config.settings import Route
 from domain.alert import Alert, AlertState, Change, Level
 from domain.incident import Incident, IncidentStatus, highest_told
-from store.ledger import GROUPED, Ledger, Notification, Outbox, Silence
+from store.ledger import ANEW, GROUPED, Ledger, Notification, Outbox, Silence
 
 RECALLED = 100
 """Mails of a thread looked at, newest first."""
@@ -173,7 +173,7 @@ class Recalling:
 
 
 def _same(mail: Notification, alert: Alert) -> bool:
-    return (mail.alert, mail.revision) == (alert.id, alert.revision)
+    return (mail.alert, mail.revision) == (alert.id, alert.revision) and mail.error != ANEW
 
 
 def _cause(alert: Alert, was: Level | None) -> Cause:

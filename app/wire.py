@@ -20,7 +20,7 @@ from domain.errors import ModelError
 if TYPE_CHECKING:
     from alerts.channels.mail import MailChannel
     from alerts.outbox import Deliverer
-    from alerts.pipeline import Outcome, Pipeline
+    from alerts.pipeline import Pipeline
     from app.corrections import Corrector
     from app.mirror import Mirror
     from app.models import Models, Pending
@@ -43,6 +43,8 @@ class _Closes(Protocol):
 
 Closing = TypeVar("Closing", bound=_Closes)
 
+MOST_REGROUPINGS = 5
+"""Runs of the pipeline in a row: each takes back what hangs together with the mails of the one before."""
 PLATFORMS = {
     "weibo": "微博",
     "guba": "股吧",
@@ -348,18 +350,22 @@ class App:
             holds=(night_watch(self.settings.routes), mute_watch(self.ledger)),
         )
 
-    def handle_alerts(self, now: datetime, *, wait: bool = True) -> Outcome:
+    def handle_alerts(self, now: datetime, *, wait: bool = True) -> None:
         """Open or join incidents for alerts that nobody has handled, and put their mails in the outbox.
 
         ``wait=False`` does not hold an alert back for others of its brand to join it in one mail.
         """
         from response.mails import sweep
 
-        pending = self.ledger.alerts.pending()
-        for alert in pending:
-            self.desk.on_alert(alert, now=now)
+        # Taken back before it is asked what is pending, and regrouped at once: no mail is left unwritten until a
+        # next run, which may never come.
         sweep(self.ledger, now=now)
-        return self.pipeline.run(pending, now=now, wait=wait)
+        for _ in range(MOST_REGROUPINGS):
+            pending = self.ledger.alerts.pending()
+            for alert in pending:
+                self.desk.on_alert(alert, now=now)
+            if not self.pipeline.run(pending, now=now, wait=wait).regroups:
+                break
 
     def check(self) -> None:
         """Open every store and load the settings, so that what is wrong is said now and not at night."""

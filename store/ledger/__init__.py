@@ -86,6 +86,8 @@ class AuditEntry:
 
 GROUPED = "grouped:"
 """Begins the ``error`` of a dropped notification that is told in another one's mail; its id follows."""
+ANEW = "told anew"
+"""The ``error`` of a dropped notification whose revision is pending again: it is written anew in its place."""
 SCHEDULER = "scheduler"
 """Name of the lease of the process that runs the jobs."""
 ERASED = "erased"
@@ -174,7 +176,7 @@ class Outbox(Protocol):
     """Messages on their way out."""
 
     def enqueue(self, notifications: Sequence[Notification]) -> int:
-        """Store those not stored yet; returns how many.
+        """Store those not stored yet, or taken back to be told anew (their tries are counted on); returns how many.
 
         What is grouped into a message that another process stored before is not stored: that one does not tell it.
         """
@@ -206,7 +208,8 @@ class Outbox(Protocol):
     def withdraw(self, ids: Sequence[str], *, at: datetime) -> Mapping[str, Set[str]]:
         """Take back waiting messages with those grouped into them, and let what they tell be told anew.
 
-        The newest revision of each alert comes back, whichever was told here: who has it is not told again. Returns
+        The newest revision of each alert comes back, whichever was told here: who has it is not told again. Rows stay:
+        that something was about to be told is known, though it ends before it is written anew. Returns
         those taken, each with the ids of the alerts it told; not taken are those that are gone, or leased at the
         moment, or tell a revision that is only just being handled.
         """

@@ -9,11 +9,11 @@ from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
+    Connection,
     RowMapping,
     Table,
     Update,
     and_,
-    delete,
     exists,
     func,
     literal,
@@ -23,14 +23,14 @@ from sqlalchemy import (
 )
 
 from domain.alert import Level
-from store.ledger import GROUPED, Notification
+from store.ledger import ANEW, GROUPED, Notification
 from store.ledger.engine import Handle, insert_new
 from store.ledger.tables import alert_revisions, alerts, outbox
 
 FIELDS = tuple(field.name for field in dataclasses.fields(Notification))
 """Columns of a notification."""
 WITHDRAWN = "withdrawn"
-"""The ``error`` of a message that was taken back, and of those grouped into it."""
+"""The ``error`` of a message that was taken back, and of those grouped into it, when a newer revision comes back."""
 _COLUMNS = tuple(outbox.c[name] for name in FIELDS)
 
 
@@ -41,14 +41,14 @@ class SqlOutbox:
         self._handle = handle
 
     def enqueue(self, notifications: Sequence[Notification]) -> int:
-        """Store those not stored yet; returns how many."""
+        """Store those not stored yet, or taken back to be told anew; returns how many."""
         with self._handle.write() as connection:
             # In one order everywhere, or two transactions could wait for each other.
             ordered = sorted(notifications, key=lambda each: each.id)
-            new = {each.id for each in ordered if insert_new(connection, outbox, _row(each))}
+            new = {each.id for each in ordered if _stored(connection, each)}
             foreign = {f"{GROUPED}{each.id}" for each in ordered} - {f"{GROUPED}{id_}" for id_ in new}
             astray = {each.id for each in ordered if each.error in foreign} & new
-            connection.execute(delete(outbox).where(outbox.c.id.in_(astray)))
+            connection.execute(update(outbox).where(outbox.c.id.in_(astray)).values(error=ANEW))
             return len(new - astray)
 
     def lease(self, limit: int, *, now: datetime, lease: timedelta) -> list[Notification]:
@@ -121,8 +121,8 @@ class SqlOutbox:
                 }
             these = outbox.c.id.in_([row.id for row in (*leads, *rows)])
             connection.execute(update(outbox).where(these).values(gone))
-            # What is told anew gets the same id; what has a newer revision stays, for it was begun to be told.
-            connection.execute(delete(outbox).where(these, _is_newest(outbox)))
+            # What is told anew gets the same id.
+            connection.execute(update(outbox).where(these, _is_newest(outbox)).values(error=ANEW))
             about = alert_revisions.c.alert.in_(set().union(*told.values()))
             newest = update(alert_revisions).where(about, _is_newest(alert_revisions))
             connection.execute(newest.values(handled_at=None))
@@ -190,6 +190,16 @@ class SqlOutbox:
         """Change a message that still waits: what another deliverer has settled stays settled."""
         with self._handle.write() as connection:
             connection.execute(_waiting(id_).values(**values))
+
+
+def _stored(connection: Connection, message: Notification) -> bool:
+    """It is new, or took the place of its like that is told anew: nothing else is written over."""
+    row = _row(message)
+    if insert_new(connection, outbox, row):
+        return True
+    back = (outbox.c.id == message.id, outbox.c.state == "dropped", outbox.c.error == ANEW)
+    anew = {name: value for name, value in row.items() if name != "tries"} | {"ended_at": None}
+    return connection.execute(update(outbox).where(*back).values(anew)).rowcount == 1
 
 
 def _waiting(id_: str) -> Update:

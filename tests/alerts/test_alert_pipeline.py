@@ -615,6 +615,17 @@ def test_an_erased_author_is_in_no_mail_that_still_waits(world: World, posts: Po
     assert mail.subject.endswith("另有 1 项")
 
 
+def test_what_ends_before_its_mail_is_written_anew_is_told_once(world: World) -> None:
+    world.tell(sample.alert(**YELLOW, at=NIGHT, first_at=NIGHT))
+    [waiting] = world.ledger.outbox.find(state="waiting")
+    assert world.ledger.outbox.withdraw([waiting.id], at=NIGHT)
+    over = {"change": Change.RECOVERED, "state": AlertState.RESOLVED, "at": NIGHT + timedelta(hours=2)}
+    world.tell(sample.alert(**YELLOW, first_at=NIGHT, revision=2, **over), case=False)
+    every_five_minutes(world, NIGHT + timedelta(hours=2), MORNING)
+    [subject] = world.inboxes.subjects
+    assert subject.startswith("【恢复】云桥金融 · 提现困难")
+
+
 def test_an_open_incident_is_found_however_many_have_ended_since(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

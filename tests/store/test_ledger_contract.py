@@ -15,7 +15,7 @@ from domain.incident import IncidentStatus, TimelineEvent
 from domain.plan import PlanRun, TaskRun, TaskStatus
 from domain.signal import Signal
 from domain.source_run import Outcome, SourceRun
-from store.ledger import AuditEntry, Lease, Ledger, Silence
+from store.ledger import ANEW, AuditEntry, Lease, Ledger, Silence
 
 HOUR = timedelta(hours=1)
 MINUTE = timedelta(minutes=1)
@@ -215,8 +215,25 @@ def test_a_message_withdrawn_is_told_anew(ledger: Ledger, notification, alert, n
     later = now + MINUTE
     assert ledger.outbox.withdraw(["m", "second"], at=later) == {"m": {"a1", "b1"}, "second": {"a1"}}
     assert not ledger.outbox.withdraw(["m"], at=later)
-    assert [each.id for each in ledger.outbox.find()] == ["other"]
+    assert [each.id for each in ledger.outbox.find() if each.error != ANEW] == ["other"]
     assert [each.id for each in ledger.alerts.pending()] == ["a1", "b1"]
+
+
+def test_what_is_told_anew_takes_its_old_place_once(
+    ledger: Ledger, ledger2: Ledger, notification, alert, now
+) -> None:
+    ledger.alerts.put(alert("a1"))
+    ledger.alerts.handled(alert("a1"), at=now)
+    ledger.outbox.enqueue([notification("m", alert="a1")])
+    ledger.outbox.lease(1, now=now, lease=MINUTE)
+    ledger.outbox.retry("m", not_before=now, error="451")
+    assert ledger.outbox.withdraw(["m"], at=now)
+    [gone] = ledger.outbox.find()
+    assert (gone.state, gone.error, gone.body) == ("dropped", ANEW, b"")
+    anew = notification("m", alert="a1", subject="anew", created_at=now + MINUTE)
+    assert ledger.outbox.enqueue([anew]) == 1
+    assert ledger2.outbox.enqueue([replace(anew, subject="late")]) == 0
+    assert ledger.outbox.find() == [replace(anew, tries=1)]
 
 
 def test_what_has_grown_since_comes_back_as_it_is_now(ledger: Ledger, notification, alert, now) -> None:
@@ -233,7 +250,11 @@ def test_what_has_grown_since_comes_back_as_it_is_now(ledger: Ledger, notificati
     )
     assert ledger.outbox.withdraw(["m"], at=now)
     assert [(each.id, each.revision) for each in ledger.alerts.pending()] == [("a1", 1), ("b1", 2)]
-    assert {(each.id, each.error) for each in ledger.outbox.find()} == {("g", "withdrawn"), ("b-2", "")}
+    assert {(each.id, each.error) for each in ledger.outbox.find()} == {
+        ("m", ANEW),
+        ("g", "withdrawn"),
+        ("b-2", ""),
+    }
 
 
 def test_messages_are_found_by_what_they_are_about(ledger: Ledger, notification, now) -> None:
@@ -275,6 +296,7 @@ def test_what_is_grouped_into_a_message_is_told_when_that_is_sent(ledger: Ledger
         ({"alert": "a1", "state": "sent"}, True),
         ({"alert": "a1", "state": "dropped", "error": "grouped:x"}, True),
         ({"alert": "a1", "state": "dropped", "error": "withdrawn"}, False),
+        ({"alert": "a1", "state": "dropped", "error": ANEW}, False),
         ({"alert": "a1", "recipient": "lead@x"}, False),
         ({}, False),
     ],
