@@ -227,7 +227,8 @@ def _due(envelope: Envelope, *, now: datetime) -> datetime:
 class Grouping:
     """One mail where several would tell the same person of the same brand at once.
 
-    Alerts of one incident always share a mail; new alerts of one brand do, under the gravest of them. A first
+    Alerts of one incident always share a mail; incidents of one brand of which nothing was told, and that only
+    have new alerts, do under the gravest of them. A first
     mail below red waits ``group_wait_s`` from its alert's birth for companions; ``wait=False`` ends the waiting.
     """
 
@@ -237,14 +238,9 @@ class Grouping:
         self._wait = wait
 
     def __call__(self, envelopes: Sequence[Envelope], *, now: datetime) -> Passed:
-        groups: dict[tuple[str, str], list[Envelope]] = defaultdict(list)
-        for envelope in envelopes:
-            fresh = envelope.cause is Cause.NEW and not envelope.told and not envelope.operator
-            about = f"brand {envelope.alert.brand}" if fresh else f"thread {envelope.thread}"
-            groups[about, envelope.recipient].append(envelope)
         kept: list[Envelope] = []
         decisions: list[Decision] = []
-        for members in groups.values():
+        for members in _groups(envelopes):
             lead, *rest = sorted(members, key=_gravest_first)
             until = min(e.alert.first_at for e in members) + timedelta(seconds=lead.route.group_wait_s)
             fresh = lead.cause is Cause.NEW and not lead.told
@@ -254,6 +250,19 @@ class Grouping:
             kept.append(_joined(lead, rest))
             decisions += [decide(self.name, Why.GROUPED, other, lead.alert.id) for other in rest]
         return Passed(envelopes=tuple(kept), decisions=tuple(decisions))
+
+
+def _groups(envelopes: Iterable[Envelope]) -> Iterable[list[Envelope]]:
+    """Whole threads of one recipient, those of a brand together while all in them is fresh."""
+    threads: dict[tuple[str, str], list[Envelope]] = defaultdict(list)
+    for envelope in envelopes:
+        threads[envelope.thread, envelope.recipient].append(envelope)
+    groups: dict[tuple[str, str], list[Envelope]] = defaultdict(list)
+    for (thread, recipient), members in threads.items():
+        fresh = all(each.cause is Cause.NEW and not each.told and not each.operator for each in members)
+        about = f"brand {members[0].alert.brand}" if fresh else f"thread {thread}"
+        groups[about, recipient] += members
+    return groups.values()
 
 
 def _gravest_first(envelope: Envelope) -> tuple[bool, int, float, str]:

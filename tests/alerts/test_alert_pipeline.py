@@ -382,6 +382,22 @@ def test_a_mail_of_an_incident_keeps_the_news_of_its_other_alert(world: World, s
     assert "另一处" in parsed(mail).get_body(("plain",)).get_content()
 
 
+def test_what_ends_and_begins_again_in_the_night_is_one_mail_in_the_morning(world: World) -> None:
+    first = sample.alert(**YELLOW, at=NIGHT, first_at=NIGHT)
+    world.tell(first)
+    at = NIGHT + timedelta(hours=2)
+    over = {"change": Change.RECOVERED, "state": AlertState.RESOLVED, "at": at}
+    world.tell(replace(first, revision=2, **over), case=False)
+    again = NIGHT + timedelta(hours=4)
+    begun = replace(first, id="b", fingerprint="b", at=again, first_at=again)
+    world.tell(begun, case=False)
+    update = {"change": Change.UPDATE, "at": again + timedelta(hours=1)}
+    world.tell(replace(begun, revision=2, **update), case=False)
+    every_five_minutes(world, again + timedelta(hours=1), MORNING)
+    [subject] = world.inboxes.subjects
+    assert subject.startswith("【黄色预警】云桥金融 · 提现困难")
+
+
 def test_a_new_alert_is_held_for_its_group_and_comes_back(world: World) -> None:
     world.ledger.alerts.put(sample.alert())
     held = world.pipeline.run(world.ledger.alerts.pending(), now=AT + timedelta(seconds=5))

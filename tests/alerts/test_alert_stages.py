@@ -226,6 +226,17 @@ def test_two_alerts_of_one_incident_share_a_mail() -> None:
     assert len(lead.companions) == 1
 
 
+def test_what_ended_untold_shares_the_mail_of_what_began_since_in_its_incident() -> None:
+    incident = case(IncidentStatus.TRIAGE)
+    ended = sample.alert(change=Change.RECOVERED, state=AlertState.RESOLVED)
+    over = envelope(alert=ended, incident=incident, cause=Cause.RECOVERED, unread=True)
+    begun = envelope(alert=sample.alert(id="b"), incident=incident)
+    elsewhere = envelope(alert=sample.alert(id="c"))
+    first, second = Grouping()([over, begun, elsewhere], now=NOW).envelopes
+    assert (first.alert.id, [each.alert for each in first.companions]) == ("b", [ended])
+    assert (second.alert.id, second.companions) == ("c", ())
+
+
 @pytest.mark.parametrize(
     ("told", "waits_until"),
     [
