@@ -105,7 +105,8 @@ def of_delivery(notification: Notification, alert: Alert | None, mask: Mask) -> 
     """A message on its way, without its recipient; brand and topics are its alert's."""
     # Mail servers like to repeat the address that they refuse.
     error = notification.error.replace(notification.recipient or "\0", "…")
-    settled = notification.state != "waiting"
+    # Not when it is dropped: it may be told anew in the same place, which must not look older.
+    settled = notification.sent_at is not None or notification.state == "failed"
     return Event(
         id=f"delivery:{notification.id}",
         kind="delivery",

@@ -24,7 +24,7 @@ from store.events import Event
 from store.events.documents import document
 from store.findings import Finding
 from store.inbox import Inbox, open_inbox
-from store.ledger import Ledger, Notification, open_ledger
+from store.ledger import GROUPED, Ledger, Notification, open_ledger
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -308,6 +308,32 @@ def test_changes_long_after_are_told(ledger: Ledger, copy: Copy, mirror: Mirror)
     assert [one["timeline"]["kind"] for one in copy.of("timeline")] == ["opened", "closed"]
     assert copy.of("delivery")[0]["delivery"]["state"] == "sent"
     assert [one["alert"]["state"] for one in copy.of("alert")] == ["superseded", "resolved"]
+
+
+@pytest.mark.parametrize("grouped", [False, True])
+def test_a_message_taken_back_and_written_anew_is_told_as_it_is(
+    ledger: Ledger, copy: Copy, mirror: Mirror, grouped: bool
+) -> None:
+    def state() -> str:
+        mirror.run(NOW)
+        [delivery] = [one["delivery"] for one in copy.of("delivery") if one["delivery"]["id"] == "n1"]
+        return delivery["state"]
+
+    ledger.alerts.put(alert())
+    ledger.alerts.handled(alert(), at=NOW)
+    first = mail(state="dropped", error=f"{GROUPED}n2") if grouped else mail()
+    ledger.outbox.enqueue([first, mail("n2", created_at=NOW - MINUTE)])
+    for _ in range(0 if grouped else 3):
+        for each in ledger.outbox.lease(2, now=NOW, lease=MINUTE):
+            ledger.outbox.retry(each.id, not_before=NOW, error="451")
+    assert state() == first.state
+    ledger.outbox.withdraw(["n1", "n2"], at=NOW)
+    assert state() == "dropped"
+    ledger.outbox.enqueue([mail()])
+    assert state() == "waiting"
+    ledger.outbox.lease(1, now=NOW, lease=MINUTE)
+    ledger.outbox.sent("n1", at=NOW)
+    assert state() == "sent"
 
 
 def test_what_is_old_and_settled_is_told_once(ledger: Ledger, copy: Copy, mirror: Mirror) -> None:
