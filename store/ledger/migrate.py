@@ -9,7 +9,7 @@ from sqlalchemy import Connection, inspect, text
 from domain.errors import StoreError
 from store.ledger.engine import Handle, alone
 
-HEAD = "0003"
+HEAD = "0004"
 """Newest migration; a test holds it against the files."""
 
 

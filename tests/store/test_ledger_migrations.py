@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+from datetime import datetime, timedelta
 from importlib.resources import files
 from pathlib import Path
 
@@ -50,3 +52,40 @@ def test_the_tables_are_portable() -> None:
         written = str(CreateTable(table).compile(dialect=postgresql.dialect()))
         assert "DATETIME" not in written
         assert "BLOB" not in written
+
+
+def test_what_older_versions_grouped_is_found_under_the_message_that_tells_it(
+    ledger_url: str, notification, now: datetime
+) -> None:
+    dropped = {"state": "dropped"}
+    with closing(open_ledger(ledger_url)) as ledger:
+        ledger.outbox.enqueue(
+            [
+                notification("m1", **dropped, error="replaced by m2"),
+                notification("m2", **dropped, error="replaced by m3"),
+                notification("m3"),
+                notification("g1", **dropped, error="grouped:m1"),
+                notification("g3", **dropped, error="grouped:m3"),
+                notification("s1", **dropped, error="replaced by s2"),
+                notification("s2", state="sent", sent_at=now),
+                notification("t1", **dropped, error="grouped:s1"),
+                notification("t2", **dropped, error="grouped:s2"),
+                notification("later", **dropped, error="grouped:s2", sent_at=now + timedelta(hours=1)),
+            ]
+        )
+    engine = sqlalchemy.create_engine(ledger_url.replace("postgresql:", "postgresql+psycopg:"))
+    with engine.begin() as connection:
+        connection.execute(sqlalchemy.text("UPDATE alembic_version SET version_num = '0003'"))
+    engine.dispose()
+    with closing(open_ledger(ledger_url)) as ledger:
+        told = {
+            id_: [(each.id, each.sent_at) for each in ledger.outbox.carried(id_)]
+            for id_ in ("m1", "m2", "m3", "s1", "s2")
+        }
+        assert told == {
+            "m1": [],
+            "m2": [],
+            "m3": [("g1", None), ("g3", None)],
+            "s1": [],
+            "s2": [("later", now + timedelta(hours=1)), ("t1", now), ("t2", now)],
+        }
