@@ -19,7 +19,7 @@ from store.posts import Judged
 
 _BATCH = 256
 Named = tuple[Judged, dict[str, Sentiment]]
-"""A post with its sentiment towards every brand that it names."""
+"""A post with its sentiment towards the brands that it names; where its rows judge them apart, once a row."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -28,7 +28,7 @@ class Replayed:
 
     posts: list[Named]
     repeated: int
-    """Rows whose post an earlier row had."""
+    """Rows that another row of the same post leaves nothing to say."""
     nameless: int
     """Posts that name no brand and bring none; they are not among ``posts``."""
 
@@ -56,28 +56,29 @@ def read_posts(
     """Judged posts of a JSONL file; rows without ``assessment`` are judged by ``assess``.
 
     The brand is that of the assessment's entities (``brand``, else ``name``), else the row's own ``brand``;
-    ``brand_of`` gives the id for any of its names. A post of several rows counts once, at its first time and with
-    what the last one says. A row that cannot be used is told and left out. Raises ``InputError``.
+    ``brand_of`` gives the id for any of its names. A post of several rows counts once a brand, at its first time and
+    with what the last one about that brand says. A row that cannot be used is told and left out. Raises ``InputError``.
     """
 
     def read(values: dict[str, Any]) -> _Read:
         return _read(values, secret=secret, brand_of=brand_of, now=now)
 
-    rows: dict[str, _Read] = {}
-    repeated = 0
+    rows: dict[str, list[_Read]] = {}
+    taken = 0
     for row in read_rows(path, needs=("text",)):
         try:
-            repeated += _take(_values(row), rows, read)
+            _take(_values(row), rows, read)
+            taken += 1
         except Unusable as error:
             complain(f"{path} 第 {row.number} 行：{error}，略过")
-    found = [_named(row.post, row.assessment, row.brand) for row in rows.values() if row.assessment]
-    waiting = [row for row in rows.values() if not row.assessment]
+    judged: dict[str, Assessment] = {}
+    waiting = [said[-1].post for said in rows.values() if not all(row.assessment for row in said)]
     for start in range(0, len(waiting), _BATCH):
-        part = waiting[start : start + _BATCH]
-        judged = assess([row.post for row in part])
-        found += [_named(row.post, each, row.brand) for row, each in zip(part, judged, strict=True)]
-    posts = [each for each in found if each[1]]
-    return Replayed(posts=posts, repeated=repeated, nameless=len(found) - len(posts))
+        judged.update((each.post_id, each) for each in assess(waiting[start : start + _BATCH]))
+    found = [_merged(said, judged.get(id_)) for id_, said in rows.items()]
+    posts = [each for said in found for each in said]
+    nameless = found.count([])
+    return Replayed(posts=posts, repeated=taken - len(posts) - nameless, nameless=nameless)
 
 
 def _values(row: Row) -> dict[str, Any]:
@@ -86,19 +87,34 @@ def _values(row: Row) -> dict[str, Any]:
     return row.values
 
 
-def _take(values: dict[str, Any], rows: dict[str, _Read], read: Callable[[dict[str, Any]], _Read]) -> bool:
-    """Put a row among those by the id of their post; whether it was there."""
+def _take(
+    values: dict[str, Any], rows: dict[str, list[_Read]], read: Callable[[dict[str, Any]], _Read]
+) -> None:
+    """Put a row among those of its post, by the id of that."""
     made = read(values)
-    first = rows.get(made.post.id)
-    if first and text_mark(first.post) != text_mark(made.post):
+    known = rows.get(made.post.id)
+    if known and text_mark(known[-1].post) != text_mark(made.post):
         # Many exports number their rows from 1: under a known number, other words are another post.
         made = read(values | {"id": None})
-        first = rows.get(made.post.id)
-    if first:
-        at, date_only = first.post.published_at, first.post.date_only
+        known = rows.get(made.post.id)
+    if known:
+        at, date_only = known[-1].post.published_at, known[-1].post.date_only
         made = replace(made, post=under_first_date(made.post, at=at, date_only=date_only))
-    rows[made.post.id] = made
-    return first is not None
+    rows.setdefault(made.post.id, []).append(made)
+
+
+def _merged(rows: Sequence[_Read], judged: Assessment | None) -> list[Named]:
+    """What the rows of one post say, of a brand only what the last one does; ``judged`` for rows without their own."""
+    found: list[Named] = []
+    told: set[str] = set()
+    for row in reversed(rows):
+        assessment = row.assessment or judged
+        assert assessment is not None
+        named, brands = _named(rows[-1].post, assessment, row.brand)
+        if new := {brand: mood for brand, mood in brands.items() if brand not in told}:
+            found.append((named, new))
+            told |= new.keys()
+    return found[::-1]
 
 
 def _read(values: dict[str, Any], *, secret: bytes, brand_of: Callable[[str], str], now: datetime) -> _Read:

@@ -139,3 +139,21 @@ def test_a_post_of_several_rows_is_one(app: App, tmp_path: Path) -> None:
     ] == [(TEXT, 90, "negative", 2), ("另一条", 0, "neutral", 2), (TEXT, 3, "neutral", 2)]
     assert found.repeated == 2
     assert "2 行是前面已有的帖子" in backtest(tmp_path, [first, later, other, other]).stderr
+
+
+def test_a_post_counts_for_every_brand_that_one_of_its_rows_is_about(app: App) -> None:
+    given = {"sentiment": "neutral", "topics": []}
+    rows = [
+        row(brand="甲贷", assessment=given | {"sentiment": "negative"}),
+        row(brand="乙贷", assessment=given),
+        row(brand="乙贷", assessment=given | {"sentiment": "positive"}),
+        judged("甲贷", "negative", id=2),
+        judged("乙贷", id=2),
+        row(id=3, brand="甲贷", text="催收太凶"),
+        row(id=3, brand="乙贷", text="催收太凶"),
+    ]
+    found = read(app, rows, ReplayNames(()))
+    said = [{brand: mood.value for brand, mood in brands.items()} for _, brands in found.posts]
+    assert said[:4] == [{"甲贷": "negative"}, {"乙贷": "positive"}, {"甲贷": "negative"}, {"乙贷": "neutral"}]
+    assert [list(each) for each in said[4:]] == [["甲贷"], ["乙贷"]]
+    assert (found.repeated, found.nameless) == (1, 0)
