@@ -26,14 +26,26 @@ _SEAM = "\0"
 
 _BEYOND = 2
 """Characters of a name behind a word in which it begins: with one, it may be there by chance (登云桥借道)."""
-_KIND = (
-    "app|公司|分公司|集团|有限|责任|股份|总部|平台|官方|官网|客服|软件|小程序|信息|科技|技术|网络|数据|金融|消费|小额|"
-    "贷款|服务|咨询|管理"
-)
+_FORM = "app|公司|分公司|集团|有限|责任|股份|总部|平台|官方|官网|客服|软件|小程序"
+_FULL_FORM = f"{_FORM}|信息|科技|技术|网络|数据|服务|咨询|管理"
+"""With what a full name has before its 公司; without that it may be what sets two companies apart (京东科技, 京东)."""
+_KIND = f"{_FULL_FORM}|金融|消费|小额|贷款"
 _NO_OTHER = re.compile(rf"(?:{_KIND}|{'|'.join(words('places'))}|[省市\W])*")
 """What may stand around a name without making it another's."""
 _PLACE = re.compile(rf"\A(?:(?:{'|'.join(words('places'))})[省市]?)+")
-_LAST_KIND = re.compile(rf"(?:{_KIND}|\([^()]*\)|\W)\Z", re.IGNORECASE)
+_LAST_FORM, _LAST_FULL_FORM = (
+    re.compile(rf"(?:{form}|\([^()]*\)|\W)\Z", re.IGNORECASE) for form in (_FORM, _FULL_FORM)
+)
+_TRADES = "农商|农信|信用社|租赁|信托|基金|期货|担保|典当|保理|控股|资产|财产|融资|财险|寿险|商务"
+_TRADE = re.compile(
+    "|".join(
+        sorted((*f"{_KIND}|{_TRADES}".split("|"), *words("generic"), *words("sure")), key=len, reverse=True)
+    )
+    + r"|\W",
+    re.IGNORECASE,
+)
+"""Says what a company does, not which one it is."""
+_LISTED = frozenset(words("companies"))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -110,7 +122,7 @@ def as_called(text: str, names: Sequence[str]) -> tuple[str, ...]:
     named = "|".join(re.escape(name.lower()) for name in sorted(there, key=len, reverse=True) if name)
     others = re.sub(named, " ", low) if named else low
     called = {
-        name: next((short for short in _shorter(name) if re.search(bounded(short.lower()), others)), name)
+        name: next((short for short in _shorter(name) if _stands(short.lower(), others)), name)
         for name in set(names).difference(there)
     }
     return tuple(called.get(name, name) for name in names)
@@ -118,21 +130,32 @@ def as_called(text: str, names: Sequence[str]) -> tuple[str, ...]:
 
 @lru_cache(4096)
 def _shorter(name: str) -> tuple[str, ...]:
-    """The name with ever less of what its company is, then without its place, the longest first.
-
-    Nothing of a name that says nothing else, and no ordinary word by itself (阳光消费金融: 阳光消费, not 阳光).
-    """
+    """What is still a name without the legal form, then without the place too, the longest first."""
+    last = _LAST_FULL_FORM if "公司" in name else _LAST_FORM
     found: list[str] = []
-    rest = name
-    for whole in (name, _PLACE.sub("", name)):
-        rest = whole
-        while (less := _LAST_KIND.sub("", rest)) != rest:
-            found.append(rest)
-            rest = less
-        found.append(rest)
-    if len(rest) < 2:
-        return ()
-    return tuple(short for short in found if short != name and (len(short) > 2 or not rarity(short, 0)))
+    own = _PLACE.sub("", name)
+    for whole in dict.fromkeys((name, own, own.replace("金融信息", "信息"))):
+        pieces = [whole]
+        while (less := last.sub("", pieces[-1])) != pieces[-1]:
+            pieces.append(less)
+        if len(pieces[-1]) > 1:
+            found += pieces
+    return tuple(piece for piece in found if piece != name and _is_name(piece))
+
+
+def _is_name(piece: str) -> bool:
+    """Whether what is left of a company's name can only be that company: no ordinary word (阳光集团: not 阳光), no
+    trade, no number. A bank may be a place and its trade (上海农商银行)."""
+    if piece in _LISTED:
+        return True
+    own = _PLACE.sub("", piece)
+    if not _TRADE.sub("", own) and (own == piece or not piece.endswith("银行")):
+        return False
+    return not piece.isdigit() and not rarity(piece, 0)
+
+
+def _stands(name: str, text: str) -> bool:
+    return name in text and re.search(bounded(name), text) is not None
 
 
 def _is_chance(folded: str, places: Sequence[int], start: int, end: int) -> bool:

@@ -104,7 +104,8 @@ def test_names_that_a_text_hides_are_given_as_it_has_them() -> None:
     ("name", "called"),
     [
         ("深圳云桥金融信息服务有限公司", "云桥金融"),
-        ("云桥信息APP", "云桥"),
+        ("云桥平台APP", "云桥"),
+        ("云桥科技APP", "云桥科技APP"),
         ("上海云桥(北京)信息服务有限公司", "云桥"),
         ("支付宝(中国)网络技术有限公司", "支付宝"),
         ("lufax公司", "lufax"),
@@ -118,6 +119,37 @@ def test_names_that_a_text_hides_are_given_as_it_has_them() -> None:
 def test_a_full_name_is_given_as_the_text_calls_the_company(name: str, called: str) -> None:
     text = "阳光下云桥金融和安穗理财、支付宝、Lufax都在做金融信息服务"
     assert as_called(text, (name, "安穗理财")) == (called, "安穗理财")
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("中国人寿保险公司", "平安人寿保险公司拒赔"),
+        ("中国银行股份有限公司", "光大银行股份有限公司被罚"),
+        ("上海证券有限责任公司", "平安证券有限责任公司违规"),
+        ("江苏金融租赁", "国银金融租赁爆雷了"),
+        ("上海农商银行", "常熟农商银行乱扣费"),
+        ("老百姓金融", "老百姓的血汗钱"),
+        ("老百姓公司", "老百姓的血汗钱"),
+        ("消费者金融", "消费者被骗惨了"),
+        ("58金融", "扣了58元"),
+        ("58公司", "扣了58元"),
+        ("京东科技", "京东快递很快"),
+    ],
+)
+def test_what_any_company_is_called_is_no_name_of_one(name: str, text: str) -> None:
+    assert as_called(text, (name,)) == (name,)
+
+
+def test_a_name_without_its_legal_form_is_a_name() -> None:
+    for name, called in (
+        ("上海农商银行股份有限公司", "上海农商银行"),
+        ("中国银行股份有限公司", "中国银行"),
+        ("平安证券有限责任公司", "平安证券"),
+        ("北京金领贷", "金领贷"),
+        ("上海拍拍贷金融信息服务有限公司", "拍拍贷"),
+    ):
+        assert as_called(f"{called}乱扣费", (name,)) == (called,)
 
 
 def test_a_name_is_a_brands_when_nothing_in_it_makes_it_anothers() -> None:
