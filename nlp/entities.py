@@ -34,6 +34,9 @@ _WIDE = frozenset(
 )
 """Ends before which a place is no name (上海金融); before others it may be one (上海银行)."""
 _FIRM = frozenset(words("firms"))
+_PRODUCTS = frozenset(words("products"))
+_EVERYDAY = frozenset(["银行", "财富", "资本"])
+"""Ends of a firm's name that may be the next word as well (美团银行转账)."""
 _WIDTH = {code: chr(code - 0xFEE0) for code in range(0xFF01, 0xFF5F)}
 _SHORT = frozenset(["贷网", "财网", "投网", "融网", "票网", "豆网", "金所"])
 """Ends so telling that one character before them is enough (宜贷网)."""
@@ -92,7 +95,7 @@ class EntityFinder:
             begin = _begin(text, match)
             first = starts.get(match.start())
             if match[0] in _FIRM and first is not None:
-                if match[0] not in _SURE or not text[first : match.start()].endswith(_SURE_ENDS):
+                if _is_firm(text, first, match):
                     spans.append((first, match.end()))
             elif begin is not None and not any(known[begin : match.end()]):
                 spans.append((begin, match.end()))
@@ -170,6 +173,14 @@ def _begin(text: str, ending: re.Match[str]) -> int | None:
             return None
         head = head[-2:]
     return stop - len(head) if _nameable(head, ending[0]) else None
+
+
+def _is_firm(text: str, begin: int, ending: re.Match[str]) -> bool:
+    """Whether the ending makes of the known name before it that of another firm."""
+    name = text[begin : ending.start()]
+    if name in _PRODUCTS or (ending[0] in _SURE and name.endswith(_SURE_ENDS)):
+        return False
+    return ending[0] not in _EVERYDAY or _COMPANY.match(text, ending.end()) is not None
 
 
 def _nameable(head: str, ending: str) -> bool:
