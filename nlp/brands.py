@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 
@@ -21,8 +21,8 @@ _BETWEEN = f"(?:{_MARK}|{_TAG})[{_INVISIBLE}]*"
 _DROPPED = re.compile(rf"(?<=[{_HAN}])[{_INVISIBLE}]*(?:{_BETWEEN}){{1,2}}(?=[{_HAN}])|[{_INVISIBLE}]+")
 _UNSEEN = re.compile(f"[{_INVISIBLE}]+|{_TAG}")
 _SEAM = "\0"
-"""Stands for a mark between two characters. A name may have it inside; a word that rules a name out may not:
-云桥 镇上, 小白 云桥."""
+"""Stands for a mark between two characters. A name may have it inside; a word that rules a name out only where
+the word is written with one (万科·云桥), for else it is two words: 云桥 镇上, 小白 云桥."""
 
 _BEYOND = 2
 """Characters of a name behind a word in which it begins: with one, it may be there by chance (登云桥借道)."""
@@ -183,6 +183,7 @@ class BrandMatcher:
     def __init__(self, brands: Sequence[Brand]) -> None:
         named: dict[str, tuple[str, str]] = {}
         self._spared: dict[str, set[str]] = {}
+        spared: list[tuple[str, str]] = []
         for brand in brands:
             after = "|".join(re.escape(fold(word)[0]) for word in brand.not_followed_by if fold(word)[0])
             for name in (brand.name, *brand.aliases, *brand.products):
@@ -191,10 +192,10 @@ class BrandMatcher:
             for word in brand.not_in:
                 if low := fold(word)[0].strip():
                     self._spared.setdefault(low, set()).add(brand.id)
+                    spared.append((low, re.escape(fold(word, _SEAM)[0].strip()).replace(_SEAM, f"{_SEAM}?")))
         self._brand = {name: brand for name, (brand, _) in named.items()}
-        spared = [name for name in self._spared if name not in named]
         patterns = [(name, _seamed(name) + tail) for name, (_, tail) in named.items()]
-        patterns += [(name, re.escape(name)) for name in spared]
+        patterns += [pair for pair in dict.fromkeys(spared) if pair[0] not in named]
         patterns.sort(key=lambda pair: -len(pair[0]))
         self._pattern = re.compile("|".join(pattern for _, pattern in patterns)) if patterns else None
         own = [pair for pair in patterns if pair[0] in named]
@@ -229,8 +230,9 @@ class BrandMatcher:
         at = 0
         while self._pattern is not None and (match := self._pattern.search(low, at)):
             at = match.end()
-            if match[0] in self._spared and match[0] not in self._brand:
-                for span in self._inside(low, places, match):
+            word = match[0].replace(_SEAM, "")
+            if word in self._spared and word not in self._brand:
+                for span in self._inside(low, places, match.span(), self._spared[word]):
                     yield span
                     at = max(at, span[1])
             elif _is_chance(low, places, *match.span()):
@@ -238,16 +240,18 @@ class BrandMatcher:
             else:
                 yield match.span()
 
-    def _inside(self, low: str, places: Sequence[int], word: re.Match[str]) -> Iterator[tuple[int, int]]:
-        """Names in a longer word that is none of its own brand: of other brands, and those that go on well beyond
-        the word, which then stands there by chance (不明不白云桥金融)."""
-        at, spared = word.start(), self._spared[word[0]]
-        while self._names is not None and at < word.end():
+    def _inside(
+        self, low: str, places: Sequence[int], word: tuple[int, int], spared: Collection[str]
+    ) -> Iterator[tuple[int, int]]:
+        """Names in a longer word that is none of the ``spared`` brands: of other brands, and those that go on well
+        beyond the word, which then stands there by chance (不明不白云桥金融)."""
+        at, end = word
+        while self._names is not None and at < end:
             inner = self._names.match(low, at)
             at += 1
             if inner is None or _is_chance(low, places, *inner.span()):
                 continue
             own = self._brand[inner[0].replace(_SEAM, "")] in spared
-            if not own or inner.end() >= word.end() + _BEYOND:
+            if not own or inner.end() >= end + _BEYOND:
                 yield inner.span()
                 at = inner.end()

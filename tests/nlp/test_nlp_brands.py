@@ -44,6 +44,23 @@ def test_what_rules_a_name_out_stands_unbroken_beside_it() -> None:
     assert names("大云桥 金融") == [("yunqiao", "云桥 金融")]
 
 
+def test_a_word_with_a_mark_rules_a_name_out_with_and_without_it() -> None:
+    find = BrandMatcher(
+        [CLOUD.model_copy(update={"not_in": ("万科·云桥", "云桥-白云山", "云桥 公馆", "小云桥")})]
+    ).find
+    for text in (
+        "万科·云桥二期烂尾",
+        "金地·万科云桥",
+        "万科 云桥",
+        "云桥-白云山徒步",
+        "云桥公馆停水",
+        "云桥 公馆停水",
+    ):
+        assert find(text) == [], text
+    for text in ("小 云桥", "万科和云桥"):
+        assert [mention.name for mention in find(text)] == ["云桥"], text
+
+
 def test_a_name_that_goes_on_well_beyond_a_longer_word_is_named() -> None:
     find = BrandMatcher([CLOUD.model_copy(update={"not_in": ("白云桥",)})]).find
     for text in ("不明不白云桥金融就扣费", "纯小白 云桥金融提现三天"):
