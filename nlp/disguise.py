@@ -19,6 +19,8 @@ _PLAIN = {ord(tone): plain for plain, tones in TONES.items() for tone in tones}
 _PLAIN |= {code: chr(code + 32) for code in range(0x41, 0x5B)}
 MARKS = r".·•‧・*_\-|/×✕✖❌~丶^+=★☆&#\U0001f300-\U0001faff"
 """What people put between the characters of a word or a name to hide it; for a class of a pattern."""
+_PARTING = frozenset(" /|")
+"""Of the marks those that part words: few are hidden by them."""
 _LATIN = re.compile(f"[a-z{''.join(TONES.values())}]+")
 _HAN = re.compile("[\u4e00-\u9fff]")
 _BEFORE, _AFTER = "[a-z0-9.@/_]", r"[a-z@_]|\.[a-z]"
@@ -155,7 +157,8 @@ def _is_chance(found: re.Match[str]) -> bool:
     """Whether what was found stands across the border of two ordinary words (损失/联系人, 慢跑/路跑)."""
     if len(_HAN.findall(found[0])) != 2 or _LATIN.search(found[0]):
         return False
-    return are_two_words(found.string, found.start(), found.end() - 1)
+    parted = not _PARTING.isdisjoint(found[0])
+    return are_two_words(found.string, found.start(), found.end() - 1, parted=parted)
 
 
 def _is_hashtag(found: re.Match[str]) -> bool:

@@ -27,9 +27,12 @@ LONGEST_WORD = 4
 """Characters of a word that is looked for beside a mark."""
 
 
-def are_two_words(text: str, left: int, right: int) -> bool:
+def are_two_words(text: str, left: int, right: int, *, parted: bool = True) -> bool:
     """Whether a known word ends at the character ``left``, or one begins at ``right``: what marks and blanks between
-    them keep apart are two words (北京 东莞, 慢跑/路跑), not one that is hidden (京·东, 跑.路)."""
+    them keep apart are two words (北京 东莞, 慢跑/路跑), not one that is hidden (京·东, 跑.路).
+
+    ``parted``: the marks part words; behind others a word that begins is chance (跑*路费).
+    """
     before = (text[at : left + 1] for at in range(max(0, left - LONGEST_WORD + 1), left))
     after = (text[right:at] for at in range(right + 2, min(len(text), right + LONGEST_WORD) + 1))
-    return any(rarity(word, 0) for word in (*before, *after))
+    return any(rarity(word, 0) for word in (*before, *(after if parted else ())))

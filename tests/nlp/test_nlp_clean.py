@@ -55,6 +55,11 @@ def test_hostile_spelling_is_undone_and_honest_spelling_kept(written: str, meant
     assert normalise(written) == meant
 
 
+def test_a_hidden_word_is_read_where_an_ordinary_one_could_begin_in_it() -> None:
+    for written in ("客服失*联手机打不通", "跑.路费都不给员工", "跑*路线都查清了", "高管失·联系人都换了"):
+        assert normalise(written) == written.translate(dict.fromkeys(map(ord, "*.·"))), written
+
+
 @pytest.mark.parametrize(
     "text",
     [
