@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from itertools import islice
 from pathlib import Path
 from typing import TextIO
 
@@ -15,6 +17,9 @@ _REASONS = {
     IsADirectoryError: "是目录，不是文件",
     PermissionError: "没有读取权限",
 }
+
+_MOST_LINES = 20
+"""Of one record: a quote that is never closed may meet another far below."""
 
 
 @contextmanager
@@ -32,10 +37,10 @@ def opened(path: Path) -> Iterator[TextIO]:
 def csv_rows(path: Path, file: TextIO, columns: Sequence[str]) -> Iterator[tuple[int, list[str]]]:
     """Line number and the cells of the named columns of every row; a cell that is not there is empty.
 
-    Every line is a row, for no cell here has a use for line breaks: a quote that is never closed spoils its own line
-    and not the rest of the file. Raises ``InputError`` for a file that is empty or lacks a column.
+    A cell in quotes may have line breaks; a quote that is never closed spoils its own line and not the rest of the
+    file. Raises ``InputError`` for a file that is empty or lacks a column.
     """
-    rows = ((number, _cells(line)) for number, line in enumerate(file, start=1) if line.strip("\r\n\0"))
+    rows = _records(line.replace("\0", "") for line in file)
     header = [name.strip() for name in next(rows, (0, []))[1]]
     if not header:
         raise InputError(f"{path}: 空文件")
@@ -47,8 +52,35 @@ def csv_rows(path: Path, file: TextIO, columns: Sequence[str]) -> Iterator[tuple
         yield number, [cells[place] if place < len(cells) else "" for place in places]
 
 
+def _records(lines: Iterator[str]) -> Iterator[tuple[int, list[str]]]:
+    """Number of the first line and the cells of every record that is not empty."""
+    number, width = 1, 0
+    window = deque(islice(lines, _MOST_LINES))
+    while window:
+        used, cells = _record(window, width)
+        if window[0].strip("\r\n"):
+            width = width or len(cells)
+            yield number, cells
+        for _ in range(used):
+            window.popleft()
+        window.extend(islice(lines, used))
+        number += used
+
+
+def _record(lines: Iterable[str], width: int) -> tuple[int, list[str]]:
+    """How many lines the first record has, and its cells: more than one only where that gives ``width`` columns."""
+    first = next(iter(lines))
+    if first.count('"') % 2:
+        reader = csv.reader(lines, strict=True)
+        with suppress(csv.Error):
+            cells = next(reader)
+            if len(cells) == (width or len(cells)):
+                return reader.line_num, cells
+    return 1, _cells(first)
+
+
 def _cells(line: str) -> list[str]:
-    line = line.replace("\0", "").rstrip("\r\n")
+    line = line.rstrip("\r\n")
     try:
         return next(csv.reader([line]), [])
     except csv.Error:  # a cell is beyond csv's own limit
