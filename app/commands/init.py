@@ -23,7 +23,7 @@ from domain.errors import DeliveryError, UsageError, YujingError
 
 EXAMPLE = (
     "例：yujing init --name 云桥金融 --alias 云桥 --competitor 安穗理财 --source weibo --source guba=600000 "
-    "--to pr@example.com --smtp smtp+starttls://pr@mail.example.com:587"
+    "--to pr@example.com --smtp smtp+starttls://pr@mail.example.com:587 --smtp-password-file 发信密码.txt"
 )
 
 LOGIN = "YUJING_SMTP_PASSWORD"

@@ -119,3 +119,14 @@ def test_a_password_of_the_environment_alone_is_said_not_to_be_kept(
     assert done.exception is None
     assert "YUJING_SMTP_PASSWORD='密码'" in done.output
     assert "geheim" not in (home / "settings.env").read_text()
+
+
+def test_the_example_of_the_help_runs_off_a_terminal(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    arguments = init.EXAMPLE.partition("yujing ")[2].split()
+    Path(arguments[arguments.index("--smtp-password-file") + 1]).write_text("geheim")
+    done = CliRunner().invoke(cli, [*arguments, "--no-test-mail"])
+    assert done.exit_code == 0, done.output
+    assert (home / "config" / "brands.yaml").is_file()
