@@ -113,7 +113,7 @@ def _eased(tree: Any) -> Any:
         section.tag = "p"
     for link in tree.xpath("//p//a"):
         if "。" in link.text_content():
-            link.drop_tag()
+            link.tag = "span"  # to drop it copies all text before it, for each of thousands of links
     return tree
 
 
