@@ -172,9 +172,10 @@ def _is_wall(page: Article, draft: Draft, response: Response) -> bool:
     """
     if not page.text:
         return _is_another(page, draft) and walled(response.text if hasattr(response, "text") else "")
-    # What the feed says too is the post's own.
-    own = draft.text[:HEAD] in page.text or wall_text(f"{draft.title}\n{draft.text}")
-    return not own and wall_text(f"{page.title}\n{page.text}")
+    # What the feed says too is the post's own; but the headline alone stands above a wall as well.
+    below = "\n".join(line for line in page.text.split("\n") if line != page.title)
+    own = draft.text[:HEAD] in below or wall_text(f"{draft.title}\n{draft.text}")
+    return not own and wall_text(f"{page.title}\n{below}")
 
 
 def _is_another(page: Article, draft: Draft) -> bool:

@@ -136,6 +136,17 @@ def test_a_wall_is_no_articles_text_and_a_complaint_about_one_is(shown: str, wal
 SUMMARY = "云桥金融1号产品逾期，投资人提现失败、客服失联。"
 
 
+@pytest.mark.parametrize("title", ["云桥金融暂停提现第1天，多名用户到门店讨要说法", SUMMARY])
+def test_a_wall_under_the_articles_own_headline_is_asked_for_again(title: str) -> None:
+    wall = "<p>您访问过于频繁，请完成验证后继续阅读</p><p>请输入验证码</p>"
+    page = f"<title>{title}_某网</title><h1>{title}</h1><div class='content'>{wall}</div>"
+    feeds = spider(FeedSpider)
+    draft = Draft(native_id="1", text=title, more="https://n.example/1")
+    (harvest,) = feeds.on_article(HtmlResponse(draft.more, body=page.encode()), draft)
+    assert harvest.short and harvest.drafts[0].text == title
+    assert [outcome for outcome, _ in feeds._failed] == [Outcome.BLOCKED]
+
+
 @pytest.mark.parametrize(
     ("title", "shown", "another"),
     [
