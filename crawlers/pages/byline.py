@@ -43,16 +43,23 @@ _LABELLED = re.compile(
     rf"({_DAY}(?:\s*{_CLOCK})?|\d{{1,2}}月\d{{1,2}}日(?:\s*{_CLOCK})?|\d{{1,3}} ?[^\s\d]{{1,3}}前|[^\s]{{1,6}}前)"
 )
 _PLAIN_TIME = re.compile(rf"{_DAY}\s*{_CLOCK}")
+_BEGINNING = re.compile(rf"[(（]?{_PLAIN_TIME.pattern}(?=[\s)）])")
+"""A time with which a line of text begins, as its byline and not as a part of its sentence."""
+_BEFORE = r"\d*日?\s?(?:之|以)?前"
+"""Behind a day: what was promised by then."""
 _IN_BYLINE = re.compile(
-    rf"(?<!\d)(?:{_DAY}|\d{{1,2}}月\d{{1,2}}日|\d{{1,2}}[-/]\d{{1,2}}\s+{_CLOCK}|(?:今天|昨天|前天|(?:周|星期)[一二三四五六日天])\s*{_CLOCK}|"
+    rf"(?<!\d)(?:{_DAY}(?!{_BEFORE})|\d{{1,2}}月\d{{1,2}}日(?!{_BEFORE})|\d{{1,2}}[-/]\d{{1,2}}\s+{_CLOCK}|(?:今天|昨天|前天|(?:周|星期)[一二三四五六日天])\s*{_CLOCK}|"
     r"\d{1,3}\s?(?:秒钟?|分钟?|个?小时|天)前|刚[刚才](?=\s|$|发布|更新|发表))"
 )
 """Where a time begins; what follows on its line belongs to it."""
+_TO_THE_HOUR = re.compile(r"\d\s?[:：时点]\s?\d|[钟时天秒]前|^刚")
 _OF_SOMETHING_ELSE = re.compile(
     r"(?:(?<!发布)(?<!发表)(?<!发文)(?<!发稿)(?<!发帖)(?<!刊发)(?<!创建)(?<!提交)(?<!更新)(?<=[\u4e00-\u9fff])(?:时间|日期)|"
     r"登[录陆]|(?:注册|成立)于?)\W*$"
 )
 """What stands before a time that is not that of publication: 注册时间, 成立日期, 最后登录."""
+_BESIDE = re.compile(r"(?:上一?篇|下一?篇|相关(?:阅读|文章|新闻|报道))")
+"""How a line begins that leads to another article."""
 _SENTENCE = re.compile(r"[。！？；]")
 LINE = 120
 """Characters; a longer line is text, though no sentence ends in it."""
@@ -67,11 +74,11 @@ _AUTHOR_TEXT = re.compile(
     r"[(（](?:\S{0,12})记者\s?(?P<signed>[\u4e00-\u9fa5·]{2,4})[)）\s]"
 )
 _NOT_AUTHOR = re.compile(
-    r"^(?:admin|administrator|佚名|未知|网络|本站|编辑|来源|发布|时间|发表于|发布于|https?:.*|.*\.com|"
+    r"^(?:admin|administrator|佚名|未知|网络|本站|编辑|来源|发布|时间|发表于|发布于|只看该作者|https?:.*|.*\.com|"
     r"(?:discuz|phpwind|comsenz).*|)$",
     re.IGNORECASE,
 )
-_POSTER = '//div[@class="authi"]/a | //a[contains(@class, "p_author_name")]'
+_POSTER = '(//div[@class="authi"])[1]/a | //a[contains(@class, "p_author_name")]'
 """Names of those who post, in the order of their posts: Discuz, Tieba."""
 _SCRIPT_TIME = re.compile(r"""\b(?:createTime|ct)\s*=\s*["'](\d{4}-\d\d?-\d\d? \d\d?:\d\d|\d{10})["']""")
 """A WeChat article's, which a script puts into the byline."""
@@ -101,7 +108,8 @@ def author_of(tree: Any, extracted: str, page: Shown) -> str:
             return value
     for poster in tree.xpath(_POSTER):
         return line(poster.text_content())
-    match = _AUTHOR_TEXT.search(" ".join((*page.after, *page.before)))
+    byline = (*takewhile(lambda text: not _is_prose(text), page.after), *page.before[-2:])
+    match = _AUTHOR_TEXT.search(" ".join((*byline, *page.after, *page.before)))
     if match:
         return (match["author"] or match["reporter"] or match["signed"]).strip()
     return extracted if extracted and not _NOT_AUTHOR.match(extracted) else ""
@@ -134,19 +142,26 @@ def _declared(tree: Any) -> Iterator[str]:
 
 def _told(tree: Any, page: Shown) -> Iterator[str]:
     elements = list(tree.iter(etree.Element))
-    if page.head is not None:  # what stands before the title is another article's
-        start = elements.index(page.head)
+    if page.head is not None:  # what stands before the title and its frame is another article's
+        start = elements.index(_framed(page.head))
         elements = elements[start:] + elements[:start]
     times = [element for element in elements if element.tag == "time"]
     yield from (element.get("datetime") or "" for element in times)
-    yield from _byline(page)
+    # A day alone may be one that a subtitle speaks of.
+    yield from sorted(_byline(page), key=lambda text: not _TO_THE_HOUR.search(text))
     yield from (line(element.text_content()) for element in times)
     yield from _marked(elements)
-    shown = [text for text in (*page.after, *page.before) if not _is_prose(text)]
-    yield from (match[1] for text in shown for match in _LABELLED.finditer(text))
-    for text in shown:
-        times_shown = _PLAIN_TIME.finditer(text)
+    lines = [(text, _is_prose(text)) for text in (*page.after, *page.before)]
+    yield from (match[1] for text, prose in lines if not prose for match in _LABELLED.finditer(text))
+    for text, prose in lines:
+        times_shown = filter(None, [_BEGINNING.match(text)]) if prose else _PLAIN_TIME.finditer(text)
         yield from (m[0] for m in times_shown if not _OF_SOMETHING_ELSE.search(text[: m.start()]))
+
+
+def _framed(head: Any) -> Any:
+    """What stands around a title, unless that is the whole page."""
+    around = head.getparent()
+    return head if around is None or around.tag in ("body", "html") else around
 
 
 def _byline(page: Shown) -> Iterator[str]:
@@ -155,6 +170,8 @@ def _byline(page: Shown) -> Iterator[str]:
         return
     before = ""
     for text in takewhile(lambda text: not _is_prose(text), page.after):
+        if _BESIDE.match(text):
+            continue
         for match in _IN_BYLINE.finditer(text):
             if not _OF_SOMETHING_ELSE.search(f"{before} {text[: match.start()]}"):
                 yield text[match.start() :][:TIME]
