@@ -51,7 +51,9 @@ class Judge(nn.Module):
         hidden = self.bert(input_ids=ids, attention_mask=mask).last_hidden_state
         looks = self.topic_query(hidden)
         if mask is None:
-            mean = hidden.mean(1)
+            # As a product, for a mean of a single window is summed in another order.
+            even = torch.zeros_like(ids, dtype=hidden.dtype).softmax(1)
+            mean = torch.einsum("bl,blh->bh", even, hidden)
         else:
             real = mask.unsqueeze(-1).to(hidden.dtype)
             mean = (hidden * real).sum(1) / real.sum(1)

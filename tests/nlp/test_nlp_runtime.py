@@ -50,6 +50,15 @@ def test_batch_size_order_and_company_change_nothing(authored: list[Example], ba
     assert [alone.judge([item])[0] for item in asked] == together
 
 
+def test_a_single_window_is_read_as_beside_others_of_its_length() -> None:
+    text = (
+        "青藤现在的套路：先加你好友装美女网友聊两天，套出你在哪上班，第三天翻脸发欠条。"
+        "我头一回被催收谈恋爱谈上头，服了"
+    )
+    post, beside = Item(text=text, entities=("青藤",)), Item(text=text[::-1], entities=("青藤",))
+    assert fresh().judge([post, beside])[0] == fresh().judge([post])[0]
+
+
 def test_threads_share_a_runtime(authored: list[Example]) -> None:
     asked = items(authored)
     alone, shared = fresh().judge(asked), fresh()
