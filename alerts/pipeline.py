@@ -186,10 +186,12 @@ class Pipeline:
         """
         told = {envelope.alert.id, *(other.alert.id for other in envelope.companions)}
         for old in envelope.replaces:
-            if mail.level <= old.level and not taken.get(old.id, frozenset()) <= told:
-                return Why.REGROUP
-            if mail.level <= old.level and old.id not in taken:
+            if mail.level > old.level:
+                continue
+            if old.id not in taken:
                 return Why.HANDING_OVER
+            if not taken[old.id] <= told:
+                return Why.REGROUP
         grouped = [
             replace(_row(other, now=now), subject=mail.subject, state="dropped", error=f"{GROUPED}{mail.id}")
             for other in envelope.companions

@@ -117,7 +117,7 @@ def forget_old(app: App, posts: Posts) -> int:
 def forget_copies(app: App) -> None:
     """Delete what is too old of the text that lies beside the posts: in mails that have ended, and in rejects."""
     app.ledger.outbox.forget(before=_oldest(app), keep={incident.id for incident in _open(app)})
-    Rejects(app.home / "rejects").forget(before=_oldest(app))
+    Rejects(app.rejects).forget(before=_oldest(app))
 
 
 def _open(app: App) -> list[Incident]:

@@ -93,6 +93,11 @@ class App:
         """Where everything embedded lives."""
         return self.environment.home
 
+    @property
+    def rejects(self) -> Path:
+        """Folder for what could not become a post."""
+        return self.home / "rejects"
+
     @cached_property
     def settings(self) -> Settings:
         """All of ``config/``. Raises ``ConfigError``."""

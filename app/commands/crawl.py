@@ -46,7 +46,7 @@ def command(
             ledger=app.ledger,
             secret=app.environment.secret.get_secret_value().encode(),
             now=app.clock.now,
-            rejects=app.home / "rejects",
+            rejects=app.rejects,
             cookies=cookies,
         )
         if able

@@ -39,7 +39,7 @@ def command(
             inbox=app.inbox,
             seen=app.ledger.source_runs,
             columns=columns,
-            rejects=Rejects(app.home / "rejects"),
+            rejects=Rejects(app.rejects),
             secret=app.environment.secret.get_secret_value().encode(),
             now=app.clock.now(),
             say=lambda text: print(f"yujing: {plain(text)}", file=sys.stderr),

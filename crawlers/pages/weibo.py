@@ -86,9 +86,7 @@ def _posts(cards: list[Any], base_url: str, now: datetime) -> tuple[list[Draft],
         native = words(blog.get("id")) or words(blog.get("mid"))
         text = plain(words(blog.get("text"))).strip()
         if not native or not text:
-            user = blog.get("user")
-            author = (words(member(user, "screen_name")), words(member(user, "id")))
-            rejects.append(Reject(reason="微博缺少 id 或 text", raw=str(blog)[:2000], author=author))
+            rejects.append(Reject(reason="微博缺少 id 或 text", raw=str(blog)[:2000], author=_author(blog)))
         elif native not in drafts:
             drafts[native] = _draft(blog, native, text, base_url, now)
     return list(drafts.values()), rejects
@@ -107,10 +105,15 @@ def _blogs(cards: object, depth: int) -> Iterator[dict[str, Any]]:
         yield from _blogs(card.get("card_group"), depth + 1)
 
 
+def _author(blog: dict[str, Any]) -> tuple[str, str]:
+    """(name, id)."""
+    return words(member(blog, "user", "screen_name")), words(member(blog, "user", "id"))
+
+
 def _draft(blog: dict[str, Any], native: str, text: str, base_url: str, now: datetime) -> Draft:
     user = blog.get("user")
     original = blog.get("retweeted_status")
-    name = words(member(user, "screen_name"))
+    name, id_ = _author(blog)
     institution, tier = _standing(user, name)
     passed_on = _passed_on(original)
     return Draft(
@@ -119,7 +122,7 @@ def _draft(blog: dict[str, Any], native: str, text: str, base_url: str, now: dat
         passed_on=passed_on,
         stamp=parse_date(words(blog.get("created_at")), now=now),
         url=f"{base_url.rstrip('/')}/detail/{native}" if native.isalnum() else "",
-        author_id=words(member(user, "id")),
+        author_id=id_,
         author_name=name,
         verified=institution,
         tier=tier,
