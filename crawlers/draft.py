@@ -32,6 +32,8 @@ class Draft:
     text: str
     stamp: Stamp | None = None
     """When it was published; None when the source does not say."""
+    ahead: bool = False
+    """The source does say, but dates it in the future."""
     title: str = ""
     url: str = ""
     author_id: str = ""

@@ -6,7 +6,7 @@ import re
 from calendar import timegm
 from collections import Counter
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import Any
 
@@ -22,6 +22,9 @@ MAX_ENTRIES = 2000
 MAX_CHARS = 3_000_000
 WHOLE = 800
 """A feed that carries so many characters of a post carries all of it: its page need not be fetched."""
+
+A_DAY = timedelta(days=1)
+"""So far ahead of us the times of a feed are that a wrong clock or a wrong time zone wrote."""
 
 _PART = re.compile(r"#([^/!=][^=]*)\Z")
 """A fragment that names a part of a page, as a comment (``#comment-7``); not a page's own (``#/…``), nor a tracker."""
@@ -131,11 +134,13 @@ def _draft(entry: Any, native: str, link: str, now: datetime) -> Draft | None:
     text = whole or plain(str(entry.get("summary", ""))).strip()
     if not title and not text:
         return None
+    stamp = _stamp(entry, now)
     return Draft(
         native_id=native,
         title=title if text else "",
         text=text or title,
-        stamp=_stamp(entry, now),
+        stamp=stamp,
+        ahead=stamp is None and _stamp(entry, now + A_DAY) is not None,
         url=link,
         author_name=str(entry.get("author", "") or ""),
         more=link if len(whole) < WHOLE else "",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from datetime import datetime, time, timedelta
+from datetime import time
 from itertools import pairwise
 from typing import Any
 from urllib.parse import urljoin, urlsplit
@@ -24,8 +24,6 @@ from domain.source_run import Outcome
 
 HEAD = 20
 """Characters of a summary by which its page is known again."""
-A_DAY = timedelta(days=1)
-"""So far ahead of us the times of a feed are that a wrong clock or a wrong time zone wrote."""
 ALIKE = 0.25
 """Share of their pairs of letters in which a short page and its entry agree at least; the brand's name is less."""
 
@@ -55,23 +53,17 @@ class FeedSpider(SourceSpider):
 
     def read(self, response: Response, name: str) -> Listing:
         """One feed."""
-        listing = self._read(response, name, self.now())
-        self._listed[name] = {draft.native_id for draft in listing.drafts}
-        if any(draft.stamp is None for draft in listing.drafts):
-            later = self._read(response, name, self.now() + A_DAY).drafts
-            told = {draft.native_id for draft in listing.drafts if draft.stamp}
-            self._ahead |= {draft.native_id for draft in later if draft.stamp} - told
-        return listing
-
-    def _read(self, response: Response, name: str, now: datetime) -> Listing:
-        return feed.parse(
+        listing = feed.parse(
             response.body,
             base_url=response.url,
-            now=now,
+            now=self.now(),
             declared=_charset(response),
             status=response.status,
             named=f"{self.source.id} {urlsplit(name).path}",
         )
+        self._listed[name] = {draft.native_id for draft in listing.drafts}
+        self._ahead |= {draft.native_id for draft in listing.drafts if draft.ahead}
+        return listing
 
     def came_to(self) -> list[tuple[Outcome, str]]:
         """A feed none of whose entries has a time is not seen: they are counted nowhere."""
